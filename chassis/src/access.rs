@@ -1,0 +1,44 @@
+//! One access line per request, in common log format.
+
+use std::net::SocketAddr;
+
+use axum::{
+    extract::{ConnectInfo, Request},
+    http::header::CONTENT_LENGTH,
+    middleware::Next,
+    response::Response,
+};
+use tracing::info;
+
+/// The log target of access lines: `RUST_LOG=info,access=off` silences them.
+pub const ACCESS: &str = "access";
+
+/// Writes the access line when the answer is ready to be sent.
+///
+/// Source: <https://httpd.apache.org/docs/current/logs.html#common>.
+pub(crate) async fn log(request: Request, next: Next) -> Response {
+    if !tracing::enabled!(target: ACCESS, tracing::Level::INFO) {
+        return next.run(request).await;
+    }
+    let client = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let client = client.map_or("-".to_owned(), |ip| ip.to_canonical().to_string());
+    let (method, uri, version) =
+        (request.method().clone(), request.uri().clone(), request.version());
+
+    let response = next.run(request).await;
+
+    let status = response.status().as_u16();
+    let length = response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let bytes = length.map(str::to_owned).unwrap_or_else(|| {
+        let exact = axum::body::HttpBody::size_hint(response.body()).exact();
+        exact.map_or("-".to_owned(), |bytes| bytes.to_string())
+    });
+    let time = jiff::Timestamp::now().strftime("%d/%b/%Y:%H:%M:%S %z");
+    let path = uri.path_and_query().map_or("/", |path| path.as_str()).escape_debug();
+    info!(
+        target: ACCESS,
+        %client, %method, %path, status, bytes,
+        "{client} - - [{time}] \"{method} {path} {version:?}\" {status} {bytes}"
+    );
+    response
+}

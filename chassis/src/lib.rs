@@ -1,0 +1,37 @@
+//! What every service of DockerCoins shares, in the order in which `main` calls it: settings,
+//! telemetry, shutdown, listeners, the admin endpoints and the server. It knows no coins.
+
+mod access;
+mod admin;
+mod healthcheck;
+mod listen;
+mod server;
+mod settings;
+mod shutdown;
+mod telemetry;
+mod timing;
+
+pub use access::ACCESS;
+pub use listen::listen;
+pub use server::{Limits, serve, serve_admin};
+pub use settings::{
+    Action, ByteSize, Listen, Service, SettingError, Settings, defaults, exit_code, load,
+    parse_duration, parse_size,
+};
+pub use shutdown::Shutdown;
+pub use telemetry::{LogFormat, init};
+pub use timing::{ServerTiming, hostname, simulate};
+
+/// What every service does first: logs, signals, admin endpoints. Returns nothing when the process
+/// was asked for a health check, which has then succeeded.
+pub fn start(service: &Service, version: &'static str) -> anyhow::Result<Option<Shutdown>> {
+    if let Some(Action::Healthcheck) = service.action {
+        healthcheck::healthcheck(service.admin_listen)?;
+        return Ok(None);
+    }
+    init(&service.shared)?;
+    let shutdown = Shutdown::on_signals(&service.shared)?;
+    let admin = listen("ADMIN_LISTEN", service.admin_listen)?;
+    serve_admin(admin, version, &shutdown);
+    Ok(Some(shutdown))
+}

@@ -1,0 +1,95 @@
+//! Shutdown: SIGINT or SIGTERM makes the service not ready, then stops it; a second one ends it.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::Settings;
+
+/// A cheap handle on the end of the process, passed to whatever must stop.
+#[derive(Clone)]
+pub struct Shutdown {
+    ready: Arc<AtomicBool>,
+    /// Cancelled when it is time to stop: listeners close, simulated delays end.
+    pub stop: CancellationToken,
+    /// How long what was accepted may take after that.
+    pub timeout: Duration,
+}
+
+impl Shutdown {
+    /// A shutdown that somebody else decides on; `timeout` is how long draining may take.
+    pub fn new(timeout: Duration) -> Self {
+        Self { ready: Arc::new(AtomicBool::new(true)), stop: CancellationToken::new(), timeout }
+    }
+
+    /// A shutdown on SIGINT or SIGTERM. Fails when the process cannot listen for signals.
+    pub fn on_signals(settings: &Settings) -> io::Result<Self> {
+        let shutdown = Self::new(settings.shutdown_timeout);
+        // Registered before anything is served, so that no early signal is missed.
+        let signals = Signals {
+            // Ctrl-C in a terminal.
+            interrupt: signal(SignalKind::interrupt())?,
+            // Container engines and Kubernetes.
+            terminate: signal(SignalKind::terminate())?,
+            ignore_terminate: settings.ignore_sigterm,
+        };
+        tokio::spawn(shutdown.clone().follow(signals, settings.shutdown_delay));
+        Ok(shutdown)
+    }
+
+    /// Whether new work is welcome: true until the first signal.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+
+    /// Withdraws readiness: probes fail and answers ask clients to close their connections.
+    pub fn withdraw(&self) {
+        self.ready.store(false, Ordering::Relaxed);
+    }
+
+    async fn follow(self, mut signals: Signals, delay: Duration) {
+        let (name, _) = signals.next().await;
+        self.withdraw();
+        info!("{name} received, stopping");
+        let stop = self.stop.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            stop.cancel();
+        });
+        let (name, code) = signals.next().await;
+        warn!("{name} received again, exiting at once");
+        std::process::exit(code);
+    }
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    ignore_terminate: bool,
+}
+
+impl Signals {
+    /// The next signal that counts, and the exit code by which shells know it.
+    async fn next(&mut self) -> (&'static str, i32) {
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return ("SIGINT", 130),
+                _ = self.terminate.recv() => {
+                    if !self.ignore_terminate {
+                        return ("SIGTERM", 143);
+                    }
+                    info!("SIGTERM ignored, as IGNORE_SIGTERM asks");
+                }
+            }
+        }
+    }
+}
