@@ -1,0 +1,86 @@
+//! Where the coins are kept: Redis, or a file for the application in one process. It knows no HTTP.
+
+mod embedded;
+mod redis;
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::Result;
+
+pub use crate::redis::RedisUrl;
+use crate::{embedded::Embedded, redis::Redis};
+
+/// Bytes whose hash qualifies, under that hash.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Coin {
+    /// The SHA-256 of the bytes, in lowercase hex.
+    pub hash: String,
+    /// The 32 random bytes.
+    pub bytes: [u8; 32],
+}
+
+/// The work that one worker reports at once. Sent again with the same number, it counts once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// The run of the worker, unique for each start of a worker.
+    pub run: String,
+    /// The number of this batch within the run, counting up from 1.
+    pub sequence: u64,
+    /// Units of work done.
+    pub hashes: u64,
+    /// Coins found in them.
+    pub coins: Vec<Coin>,
+}
+
+/// The counters of the whole application.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Totals {
+    /// Coins in the wallet.
+    pub coins: u64,
+    /// Units of work done, as stored; none before the first batch.
+    pub hashes: Option<String>,
+}
+
+/// A store; clones share it.
+#[derive(Clone)]
+pub enum Store {
+    /// A Redis server.
+    Redis(Arc<Redis>),
+    /// A file that this process alone has open.
+    Embedded(Arc<Embedded>),
+}
+
+impl Store {
+    /// A store on Redis, which need not be there yet. Fails when TLS is asked for and cannot be had.
+    pub fn redis(url: &RedisUrl) -> Result<Self> {
+        Ok(Self::Redis(Redis::new(url)?.into()))
+    }
+
+    /// A store in a file, made with its folder when it is not there. Fails when the file cannot be
+    /// used, above all because another process has it open.
+    pub fn file(path: &Path) -> Result<Self> {
+        Ok(Self::Embedded(Embedded::open(path)?.into()))
+    }
+
+    /// A store that is gone with the process.
+    pub fn memory() -> Result<Self> {
+        Ok(Self::Embedded(Embedded::in_memory()?.into()))
+    }
+
+    /// Adds a batch, exactly once however often it is sent, and returns the hashes of those of its
+    /// coins that were in the wallet already.
+    pub async fn add(&self, batch: &Batch) -> Result<Vec<String>> {
+        match self {
+            Self::Redis(redis) => redis.add(batch).await,
+            Self::Embedded(embedded) => embedded.add(batch).await,
+        }
+    }
+
+    /// Reads the counters, all at the same moment.
+    pub async fn totals(&self) -> Result<Totals> {
+        match self {
+            Self::Redis(redis) => redis.totals().await,
+            Self::Embedded(embedded) => embedded.totals().await,
+        }
+    }
+}
