@@ -1,0 +1,111 @@
+//! hasher answers `POST /` with the SHA-256 of the body in hex, 100 ms later, many at once.
+
+use std::time::Duration;
+
+use axum::{
+    Router,
+    body::{Body, HttpBody},
+    extract::State,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::{Html, IntoResponse, Response},
+    routing::get,
+};
+use chassis::{ByteSize, ServerTiming};
+use http_body_util::BodyExt;
+use sha2::{Digest, Sha256};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+/// How long a body may take, whatever its size ...
+const BODY_TIME: Duration = Duration::from_secs(20);
+
+/// ... and how fast it must come on top of that, in bytes per second, so that a client who sends
+/// ever so slowly cannot hold a connection for ever.
+const BODY_RATE: f64 = 1024.0;
+
+/// What hasher can be told.
+#[derive(clap::Args, Clone)]
+pub struct Settings {
+    /// Simulated delay of each hash.
+    #[arg(long, env, default_value = "100ms", value_parser = chassis::parse_duration)]
+    pub delay: Duration,
+    /// The largest body that is hashed.
+    #[arg(long, env, default_value = "1GiB", value_parser = chassis::parse_size)]
+    pub max_body: ByteSize,
+}
+
+#[derive(Clone)]
+struct Hasher {
+    settings: Settings,
+    stop: CancellationToken,
+}
+
+/// The routes of hasher. Simulated delays end at once when `stop` is cancelled.
+pub fn router(settings: &Settings, stop: CancellationToken) -> Router {
+    let not_found = || async { StatusCode::NOT_FOUND };
+    Router::new()
+        // Like the original, a method that has no route is not found rather than not allowed.
+        .route("/", get(index).post(hash).fallback(not_found))
+        .fallback(not_found)
+        .with_state(Hasher { settings: settings.clone(), stop })
+}
+
+async fn index() -> Response {
+    let started = Instant::now();
+    let response = Html(format!("HASHER running on {}\n", chassis::hostname()));
+    timed(response.into_response(), started, Duration::ZERO)
+}
+
+async fn hash(State(hasher): State<Hasher>, body: Body) -> Response {
+    let started = Instant::now();
+    let digest = match digest(body, hasher.settings.max_body.as_u64()).await {
+        Ok(digest) => digest,
+        Err(refusal) => return timed(refusal.into_response(), started, Duration::ZERO),
+    };
+    let delay = chassis::simulate(hasher.settings.delay, &hasher.stop).await;
+    timed(([(CONTENT_TYPE, "text/plain;charset=utf-8")], digest).into_response(), started, delay)
+}
+
+/// The SHA-256 of a body in lowercase hex, computed as it comes in.
+async fn digest(mut body: Body, max: u64) -> Result<String, (StatusCode, String)> {
+    let too_large = || {
+        let sentence = format!("Please send at most {max} bytes at once.\n");
+        (StatusCode::PAYLOAD_TOO_LARGE, sentence)
+    };
+    if body.size_hint().lower() > max {
+        return Err(too_large());
+    }
+    let started = Instant::now();
+    let mut sha256 = Sha256::new();
+    let mut received = 0;
+    loop {
+        let earned = Duration::from_secs_f64(received as f64 / BODY_RATE);
+        let frame = match timeout_at(started + BODY_TIME + earned, body.frame()).await {
+            Ok(Some(Ok(frame))) => frame,
+            Ok(Some(Err(_))) => {
+                return Err((StatusCode::BAD_REQUEST, "The body ended too early.\n".to_owned()));
+            }
+            Ok(None) => return Ok(hex::encode(sha256.finalize())),
+            Err(_) => {
+                return Err((
+                    StatusCode::REQUEST_TIMEOUT,
+                    "The body came too slowly.\n".to_owned(),
+                ));
+            }
+        };
+        // Trailers are not part of what is hashed.
+        if let Ok(data) = frame.into_data() {
+            received += data.len() as u64;
+            if received > max {
+                return Err(too_large());
+            }
+            sha256.update(&data);
+        }
+    }
+}
+
+fn timed(mut response: Response, started: Instant, delay: Duration) -> Response {
+    let work = started.elapsed().saturating_sub(delay);
+    ServerTiming { queue: Duration::ZERO, delay, work }.add_to(&mut response);
+    response
+}

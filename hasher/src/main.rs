@@ -1,0 +1,34 @@
+//! The hasher service.
+
+use std::process::ExitCode;
+
+use chassis::Limits;
+use clap::Parser;
+
+/// The SHA-256 of what is posted, in hex.
+#[derive(Parser)]
+#[command(version)]
+struct Settings {
+    #[command(flatten)]
+    hasher: hasher::Settings,
+    #[command(flatten)]
+    address: chassis::Listen,
+    #[command(flatten)]
+    service: chassis::Service,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    chassis::exit_code(run().await)
+}
+
+async fn run() -> anyhow::Result<()> {
+    let settings: Settings = chassis::load()?;
+    let Some(shutdown) = chassis::start(&settings.service, env!("CARGO_PKG_VERSION"))? else {
+        return Ok(());
+    };
+    let listener = chassis::listen("LISTEN", settings.address.listen)?;
+    let router = hasher::router(&settings.hasher, shutdown.stop.clone());
+    chassis::serve(listener, router, Limits::default(), shutdown).await;
+    Ok(())
+}
