@@ -1,0 +1,98 @@
+//! The ledger: work done and not yet acknowledged by the store, so that none is lost or counted
+//! twice.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use store::{Batch, Coin};
+
+/// The books of one run of a worker.
+pub(crate) struct Ledger {
+    run: String,
+    books: Mutex<Books>,
+}
+
+#[derive(Default)]
+struct Books {
+    /// Everything ever entered: hashes and coins.
+    total: (u64, u64),
+    hashes: u64,
+    coins: Vec<Coin>,
+    sequence: u64,
+    /// Sent, but perhaps not received: it must be sent again as it is, under its number.
+    sent: Option<Batch>,
+}
+
+impl Ledger {
+    /// Empty books of a run that no other worker shares.
+    pub(crate) fn new() -> Self {
+        Self { run: format!("{:032x}", rand::random::<u128>()), books: Mutex::default() }
+    }
+
+    /// Enters one unit of work, with the coin if it gave one.
+    pub(crate) fn enter(&self, coin: Option<Coin>) {
+        let mut books = self.books();
+        books.hashes += 1;
+        books.total.0 += 1;
+        books.total.1 += u64::from(coin.is_some());
+        books.coins.extend(coin);
+    }
+
+    /// The batch that was sent and not acknowledged.
+    pub(crate) fn unacknowledged(&self) -> Option<Batch> {
+        self.books().sent.clone()
+    }
+
+    /// Closes a batch over everything entered so far. The one before must be acknowledged.
+    pub(crate) fn close_batch(&self) -> Batch {
+        let mut books = self.books();
+        books.sequence += 1;
+        let batch = Batch {
+            run: self.run.clone(),
+            sequence: books.sequence,
+            hashes: std::mem::take(&mut books.hashes),
+            coins: std::mem::take(&mut books.coins),
+        };
+        books.sent = Some(batch.clone());
+        batch
+    }
+
+    /// The store has the batch that was sent.
+    pub(crate) fn acknowledge(&self) {
+        self.books().sent = None;
+    }
+
+    /// Hashes and coins that the store has not acknowledged.
+    pub(crate) fn pending(&self) -> (u64, usize) {
+        let books = self.books();
+        let sent = books.sent.as_ref().map_or((0, 0), |batch| (batch.hashes, batch.coins.len()));
+        (books.hashes + sent.0, books.coins.len() + sent.1)
+    }
+
+    /// Hashes and coins of the whole run.
+    pub(crate) fn total(&self) -> (u64, u64) {
+        self.books().total
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_sent_unchanged_until_it_is_acknowledged() {
+        let ledger = Ledger::new();
+        ledger.enter(None);
+        let first = ledger.close_batch();
+        ledger.enter(Some(Coin { hash: "0".repeat(64), bytes: [0; 32] }));
+        assert_eq!(ledger.unacknowledged(), Some(first.clone()));
+        assert_eq!(ledger.pending(), (2, 1));
+        ledger.acknowledge();
+        let second = ledger.close_batch();
+        assert_eq!((second.run, second.sequence, second.hashes), (first.run, 2, 1));
+        assert_eq!(second.coins.len(), 1);
+    }
+}

@@ -1,0 +1,69 @@
+//! worker mines: random bytes from rng, their hash from hasher, and whatever starts with a zero is
+//! a coin.
+//!
+//! In reading order: [`Worker`] is the loop, [`Peers`] how it reaches the services, [`Stages`]
+//! where its time goes.
+
+mod ledger;
+mod mine;
+mod peers;
+mod stages;
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+pub use crate::{
+    mine::Worker,
+    peers::{BaseUrl, Http, Peers, Resolver},
+    stages::{Mean, Stages},
+};
+
+/// How connections to rng and hasher are used.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+pub enum Connections {
+    /// A new connection for each request, to a random one of the addresses behind the name.
+    PerRequest,
+    /// Connections are kept and used again.
+    KeepAlive,
+}
+
+/// What the worker can be told.
+#[derive(clap::Args, Clone)]
+pub struct Settings {
+    /// Where rng is.
+    #[arg(long, env, default_value = "http://rng/")]
+    pub rng_url: BaseUrl,
+    /// Where hasher is.
+    #[arg(long, env, default_value = "http://hasher/")]
+    pub hasher_url: BaseUrl,
+    /// Pause before each unit of work.
+    #[arg(long, env, default_value = "100ms", value_parser = chassis::parse_duration)]
+    pub delay: Duration,
+    /// Loops that mine side by side.
+    #[arg(long, env, default_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
+    pub concurrency: u16,
+    /// Time between two reports to redis.
+    #[arg(long, env, default_value = "1s", value_parser = chassis::parse_duration)]
+    pub interval: Duration,
+    /// Time between an error and the next try.
+    #[arg(long, env, default_value = "10s", value_parser = chassis::parse_duration)]
+    pub retry: Duration,
+    /// How long an answer of rng or hasher may take; connecting may take 2s of it.
+    #[arg(long, env, default_value = "60s", value_parser = chassis::parse_duration)]
+    pub timeout: Duration,
+    /// How connections to rng and hasher are used.
+    #[arg(long, env, default_value = "per-request")]
+    pub connections: Connections,
+    /// What the hash of a coin starts with, in lowercase hex.
+    #[arg(long, env, default_value = "0", value_parser = parse_prefix)]
+    pub coin_prefix: String,
+}
+
+fn parse_prefix(value: &str) -> Result<String, String> {
+    let hex = value.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    match hex && (1..=64).contains(&value.len()) {
+        true => Ok(value.to_owned()),
+        false => Err("not lowercase hex; right would be 0 or 0000".to_owned()),
+    }
+}

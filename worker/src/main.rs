@@ -1,0 +1,38 @@
+//! The worker.
+
+use std::{process::ExitCode, sync::Arc};
+
+use anyhow::Result;
+use clap::Parser;
+use store::{RedisUrl, Store};
+use worker::{Http, Worker};
+
+/// Mines DockerCoins with the help of rng and hasher, and keeps them in redis.
+#[derive(Parser)]
+#[command(version)]
+struct Settings {
+    #[command(flatten)]
+    worker: worker::Settings,
+    /// Where redis is; rediss:// is TLS.
+    #[arg(long, env, default_value = "redis://redis:6379", hide_env_values = true)]
+    redis_url: RedisUrl,
+    #[command(flatten)]
+    service: chassis::Service,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    chassis::exit_code(run().await)
+}
+
+async fn run() -> Result<()> {
+    let settings: Settings = chassis::load()?;
+    let Some(shutdown) = chassis::start(&settings.service, env!("CARGO_PKG_VERSION"))? else {
+        return Ok(());
+    };
+    let store = Store::redis(&settings.redis_url)?;
+    let peers = Http::new(&settings.worker, Arc::new(|_| None))?;
+    let worker = Worker::new(settings.worker, peers, store);
+    worker.run(shutdown.stop, shutdown.timeout).await;
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! The loop: pause, random bytes, hash, coin or not; every second a report to the store.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Result;
+use store::{Coin, Store};
+use tokio::{
+    sync::Mutex,
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug, error, info};
+
+use crate::{Peers, Settings, Stages, ledger::Ledger, peers};
+
+/// How long a hash that has been asked for is waited for when the worker stops, since hasher has
+/// probably done that work already.
+const LAST_HASH: Duration = Duration::from_millis(500);
+
+/// Time between two tries to report while the worker stops.
+const LAST_RETRY: Duration = Duration::from_millis(200);
+
+/// A worker: its settings, its peers and its books.
+pub struct Worker<P> {
+    settings: Settings,
+    peers: P,
+    store: Store,
+    ledger: Ledger,
+    /// When the next report is due.
+    due: Mutex<Instant>,
+    stages: Stages,
+}
+
+impl<P: Peers> Worker<P> {
+    /// A worker that has not begun yet.
+    pub fn new(settings: Settings, peers: P, store: Store) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            peers,
+            store,
+            ledger: Ledger::new(),
+            due: Mutex::new(Instant::now()),
+            stages: Stages::default(),
+        })
+    }
+
+    /// Where the time of this worker goes.
+    pub fn stages(&self) -> &Stages {
+        &self.stages
+    }
+
+    /// Hashes and coins of this worker so far.
+    pub fn total(&self) -> (u64, u64) {
+        self.ledger.total()
+    }
+
+    /// Mines until `stop` is cancelled, whatever happens to its peers, and then reports what it has
+    /// done, for at most `patience`.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken, patience: Duration) {
+        while !stop.is_cancelled() {
+            if let Err(error) = self.clone().mine_until_error(&stop).await {
+                error!("{error:#}");
+                let retry = self.settings.retry;
+                info!("Waiting {} and restarting.", humantime::format_duration(retry));
+                stop.run_until_cancelled(sleep(retry)).await;
+            }
+        }
+        self.report_the_rest(patience).await;
+    }
+
+    async fn mine_until_error(self: Arc<Self>, stop: &CancellationToken) -> Result<()> {
+        self.report().await?;
+        *self.due.lock().await = Instant::now() + self.settings.interval;
+        // The first error halts all loops; each completes the hash it is waiting for.
+        let halt = stop.child_token();
+        let mut loops = JoinSet::new();
+        for _ in 0..self.settings.concurrency {
+            let (worker, halt) = (self.clone(), halt.clone());
+            loops.spawn(async move { worker.mine(&halt).await }.in_current_span());
+        }
+        let mut outcome = Ok(());
+        while let Some(ended) = loops.join_next().await {
+            halt.cancel();
+            outcome = outcome.and(ended.map_err(Into::into).and_then(|result| result));
+        }
+        outcome
+    }
+
+    async fn mine(&self, halt: &CancellationToken) -> Result<()> {
+        while !halt.is_cancelled() {
+            self.report_if_due().await?;
+            self.work_once(halt).await?;
+        }
+        Ok(())
+    }
+
+    async fn work_once(&self, halt: &CancellationToken) -> Result<()> {
+        debug!("Doing one unit of work");
+        let Some(bytes) = halt.run_until_cancelled(self.pause_and_get_random_bytes(halt)).await
+        else {
+            return Ok(());
+        };
+        let bytes = bytes?;
+        let Some(hash) = or_late(halt, self.hash(bytes)).await else {
+            return Ok(());
+        };
+        let hash = hash?;
+        if hash.starts_with(&self.settings.coin_prefix) {
+            info!("Coin found: {}...", &hash[..8]);
+            self.ledger.enter(Some(Coin { hash, bytes }));
+        } else {
+            debug!("No coin found");
+            self.ledger.enter(None);
+        }
+        Ok(())
+    }
+
+    async fn pause_and_get_random_bytes(&self, halt: &CancellationToken) -> Result<[u8; 32]> {
+        self.stages.pause.measure(chassis::simulate(self.settings.delay, halt)).await;
+        let answer = peers::random_bytes(&self.peers, &self.settings.rng_url);
+        self.stages.rng.measure(answer).await
+    }
+
+    async fn hash(&self, bytes: [u8; 32]) -> Result<String> {
+        let answer = peers::hash(&self.peers, &self.settings.hasher_url, bytes);
+        self.stages.hasher.measure(answer).await
+    }
+
+    async fn report_if_due(&self) -> Result<()> {
+        // One loop reports, the others go on mining.
+        if let Ok(mut due) = self.due.try_lock()
+            && *due <= Instant::now()
+        {
+            self.report().await?;
+            *due = Instant::now() + self.settings.interval;
+        }
+        Ok(())
+    }
+
+    async fn report(&self) -> Result<()> {
+        if let Some(batch) = self.ledger.unacknowledged() {
+            self.send(&batch).await?;
+        }
+        let batch = self.ledger.close_batch();
+        info!("{} units of work done, updating hash counter", batch.hashes);
+        self.send(&batch).await
+    }
+
+    async fn send(&self, batch: &store::Batch) -> Result<()> {
+        let known = self.stages.redis.measure(self.store.add(batch)).await?;
+        self.ledger.acknowledge();
+        for _ in known {
+            info!("We already had that coin");
+        }
+        Ok(())
+    }
+
+    async fn report_the_rest(&self, patience: Duration) {
+        let report = async {
+            while self.ledger.pending() != (0, 0) {
+                if let Err(error) = self.report().await {
+                    debug!("{error:#}");
+                    sleep(LAST_RETRY).await;
+                }
+            }
+        };
+        if timeout(patience, report).await.is_err() {
+            let (hashes, coins) = self.ledger.pending();
+            error!(
+                "{hashes} hashes and {coins} coins are lost: no store took them within {patience:?}"
+            );
+        }
+    }
+}
+
+/// Awaits a future, but not much longer than `halt`.
+async fn or_late<F: Future>(halt: &CancellationToken, future: F) -> Option<F::Output> {
+    let late = async {
+        halt.cancelled().await;
+        sleep(LAST_HASH).await;
+    };
+    tokio::select! {
+        biased;
+        output = future => Some(output),
+        () = late => None,
+    }
+}
