@@ -1,0 +1,141 @@
+//! Starts the parts, wires them and stops them in order.
+
+use std::{
+    collections::HashMap,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use chassis::{Limits, SettingError, Shutdown};
+use tokio::{net::TcpListener, task::JoinSet};
+use tracing::{Instrument, Span, error_span};
+use worker::{Connections, Http, Resolver, Worker};
+
+use crate::{Settings, Summary};
+
+/// The running application.
+pub struct App {
+    /// Where the page is.
+    pub webui: SocketAddr,
+    /// Where each rng is.
+    pub rngs: Vec<SocketAddr>,
+    /// Where hasher is.
+    pub hasher: SocketAddr,
+    /// Where the admin endpoints are.
+    pub admin: SocketAddr,
+    started: Instant,
+    workers: Vec<Arc<Worker<Http>>>,
+    mining: JoinSet<()>,
+    services: JoinSet<()>,
+    /// The services stop after the workers, which need them to the end.
+    services_shutdown: Shutdown,
+}
+
+impl App {
+    /// Starts every part; mining ends with `shutdown`. Fails when a port or the store cannot be
+    /// had.
+    pub async fn start(settings: &Settings, shutdown: &Shutdown) -> Result<Self> {
+        let (webui_listener, webui) = bind("--webui-port", settings.webui_port)?;
+        let (hasher_listener, hasher) = bind("--hasher-port", settings.hasher_port)?;
+        let (admin_listener, admin) = bind("--admin-port", settings.admin_port)?;
+        let mut rng_listeners = vec![bind("--rng-port", settings.rng_port)?];
+        for _ in 1..settings.rngs {
+            rng_listeners.push(bind("--rngs", 0)?);
+        }
+        let rngs: Vec<_> = rng_listeners.iter().map(|(_, address)| *address).collect();
+        let store = settings.store()?;
+
+        let mut rng_settings: rng::Settings = chassis::defaults();
+        let mut hasher_settings: hasher::Settings = chassis::defaults();
+        let mut worker_settings: worker::Settings = chassis::defaults();
+        if settings.fast {
+            rng_settings.delay = Duration::ZERO;
+            hasher_settings.delay = Duration::ZERO;
+            worker_settings.delay = Duration::ZERO;
+            worker_settings.connections = Connections::KeepAlive;
+        }
+
+        let services_shutdown = Shutdown::new(shutdown.timeout);
+        let stop = &services_shutdown.stop;
+        let mut services = JoinSet::new();
+        let mut serve = |span: Span, listener, router| {
+            let served =
+                chassis::serve(listener, router, Limits::default(), services_shutdown.clone());
+            services.spawn(served.instrument(span));
+        };
+        chassis::serve_admin(admin_listener, env!("CARGO_PKG_VERSION"), shutdown);
+        for (number, (listener, _)) in rng_listeners.into_iter().enumerate() {
+            serve(part("rng", number + 1), listener, rng::router(&rng_settings, stop.clone()));
+        }
+        serve(part("hasher", 1), hasher_listener, hasher::router(&hasher_settings, stop.clone()));
+        let span = part("webui", 1);
+        let router =
+            span.in_scope(|| webui::router(&settings.webui, store.clone(), stop.clone()))?;
+        serve(span, webui_listener, router);
+
+        let resolver = names(&[("rng", rngs.clone()), ("hasher", vec![hasher])]);
+        let mut workers = Vec::new();
+        let mut mining = JoinSet::new();
+        for number in 1..=settings.workers.into() {
+            let peers = Http::new(&worker_settings, resolver.clone())?;
+            let worker = Worker::new(worker_settings.clone(), peers, store.clone());
+            let run = worker.clone().run(shutdown.stop.clone(), shutdown.timeout);
+            mining.spawn(run.instrument(part("worker", number)));
+            workers.push(worker);
+        }
+        let started = Instant::now();
+        Ok(Self {
+            webui,
+            rngs,
+            hasher,
+            admin,
+            started,
+            workers,
+            mining,
+            services,
+            services_shutdown,
+        })
+    }
+
+    /// Waits until the workers have stopped, then stops the services. Fails at once when a part
+    /// dies on its own.
+    pub async fn wait(mut self) -> Result<Summary> {
+        loop {
+            tokio::select! {
+                ended = self.mining.join_next() => match ended {
+                    Some(ended) => ended.context("a worker died")?,
+                    None => break,
+                },
+                Some(ended) = self.services.join_next() => ended.context("a service died")?,
+            }
+        }
+        let elapsed = self.started.elapsed();
+        self.services_shutdown.withdraw();
+        self.services_shutdown.stop.cancel();
+        while let Some(ended) = self.services.join_next().await {
+            ended.context("a service died")?;
+        }
+        Ok(Summary::new(elapsed, &self.workers))
+    }
+}
+
+fn bind(flag: &str, port: u16) -> Result<(TcpListener, SocketAddr)> {
+    let listener = chassis::listen(flag, (Ipv4Addr::LOCALHOST, port).into())?;
+    let address =
+        listener.local_addr().map_err(|error| SettingError::new(format!("{flag}: {error}")))?;
+    Ok((listener, address))
+}
+
+/// The span that gives the log lines of a part their prefix, whatever the level of the logs.
+fn part(service: &str, number: usize) -> Span {
+    error_span!("part", service = %format_args!("{service}_{number}"))
+}
+
+/// The name service of the application: as in a container network, one name has many addresses.
+fn names(names: &[(&str, Vec<SocketAddr>)]) -> Resolver {
+    let names: HashMap<String, Vec<SocketAddr>> =
+        names.iter().map(|(name, addresses)| ((*name).to_owned(), addresses.clone())).collect();
+    Arc::new(move |name| names.get(name).cloned())
+}

@@ -1,0 +1,73 @@
+//! What the application in one process can be told.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Result;
+use chassis::SettingError;
+use store::{RedisUrl, Store};
+
+/// What the application can be told.
+#[derive(clap::Args, Clone)]
+pub struct Settings {
+    /// Number of workers.
+    #[arg(long, default_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
+    pub workers: u16,
+    /// Number of rngs behind the name rng.
+    #[arg(long, default_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
+    pub rngs: u16,
+    /// No simulated delays, kept connections, no access lines.
+    #[arg(long)]
+    pub fast: bool,
+    /// Keep the coins in this Redis instead of a file, such as redis://localhost:6379.
+    #[arg(long, value_name = "URL", conflicts_with = "data")]
+    pub redis: Option<RedisUrl>,
+    /// Keep the coins in this file [default: dockercoins.redb in $XDG_DATA_HOME/dockercoins].
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    /// Port of the page on loopback; 0 is any free one, here and below.
+    #[arg(long, value_name = "PORT", default_value = "8000")]
+    pub webui_port: u16,
+    /// Port of the first rng on loopback.
+    #[arg(long, value_name = "PORT", default_value = "8001")]
+    pub rng_port: u16,
+    /// Port of hasher on loopback.
+    #[arg(long, value_name = "PORT", default_value = "8002")]
+    pub hasher_port: u16,
+    /// Port of the admin endpoints on loopback.
+    #[arg(long, value_name = "PORT", default_value = "9000")]
+    pub admin_port: u16,
+    /// What webui can be told.
+    #[command(flatten)]
+    pub webui: webui::Settings,
+}
+
+impl Settings {
+    pub(crate) fn store(&self) -> Result<Store> {
+        if let Some(url) = &self.redis {
+            return Store::redis(url);
+        }
+        let path = match &self.data {
+            Some(path) => path.clone(),
+            None => default_file()?,
+        };
+        let wrong = |error| {
+            SettingError::new(format!(
+                "--data: {error:#}; free it or choose another, such as --data=/tmp/coins.redb"
+            ))
+        };
+        Ok(Store::file(&path).map_err(wrong)?)
+    }
+}
+
+/// Source: <https://specifications.freedesktop.org/basedir-spec/latest/>.
+fn default_file() -> Result<PathBuf, SettingError> {
+    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let data = absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share")));
+    let file = Path::new("dockercoins").join("dockercoins.redb");
+    data.map(|data| data.join(file)).ok_or_else(|| {
+        SettingError::new("--data: there is no home folder; right would be --data=/tmp/coins.redb")
+    })
+}

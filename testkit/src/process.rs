@@ -1,0 +1,152 @@
+//! A child process whose output can be awaited.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Condvar, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A running program. Killed when dropped.
+pub struct Process {
+    child: Child,
+    output: Arc<Output>,
+}
+
+#[derive(Default)]
+struct Output {
+    lines: Mutex<Vec<String>>,
+    more: Condvar,
+}
+
+impl Process {
+    /// Starts a program with nothing in its environment but these variables.
+    pub fn start(program: impl AsRef<Path>, args: &[&str], env: &[(&str, &str)]) -> Self {
+        let program = program.as_ref();
+        let mut child = Command::new(program)
+            .args(args)
+            .env_clear()
+            .envs(env.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{} does not start: {error}", program.display()));
+        let output = Arc::new(Output::default());
+        let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+        collect(stdout, output.clone());
+        collect(stderr, output.clone());
+        Self { child, output }
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The lines written so far, stdout and stderr together.
+    pub fn lines(&self) -> Vec<String> {
+        self.output.lines.lock().unwrap().clone()
+    }
+
+    /// Waits for a line that contains `text` and returns it. Panics after `patience`.
+    pub fn wait_for(&self, text: &str, patience: Duration) -> String {
+        self.wait_until(patience, text, |lines| {
+            lines.iter().find(|line| line.contains(text)).cloned()
+        })
+    }
+
+    /// Waits until the lines satisfy `found`. Panics after `patience`.
+    pub fn wait_until<T>(
+        &self,
+        patience: Duration,
+        what: &str,
+        found: impl Fn(&[String]) -> Option<T>,
+    ) -> T {
+        let deadline = Instant::now() + patience;
+        let mut lines = self.output.lines.lock().unwrap();
+        loop {
+            if let Some(result) = found(&lines) {
+                return result;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "no {what:?} within {patience:?} in:\n{}", lines.join("\n"));
+            lines = self.output.more.wait_timeout(lines, left).unwrap().0;
+        }
+    }
+
+    /// The address that the program says it listens on for a setting, such as `LISTEN`.
+    pub fn address(&self, setting: &str) -> SocketAddr {
+        let line = self.wait_for(&format!("({setting})"), Duration::from_secs(10));
+        let address = line.split("listening on ").nth(1).and_then(|rest| rest.split(' ').next());
+        let mut address: SocketAddr = address.expect("an address").parse().expect("an address");
+        if address.ip().is_unspecified() {
+            address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+        }
+        address
+    }
+
+    /// Sends SIGTERM.
+    pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Sends SIGINT, as Ctrl-C does.
+    pub fn interrupt(&self) {
+        self.signal(Signal::INT);
+    }
+
+    /// Sends SIGKILL and waits for the end.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("a child can be killed");
+        self.child.wait().expect("a child can be awaited");
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = Pid::from_child(&self.child);
+        kill_process(id, signal).expect("a child can be signalled");
+    }
+
+    /// Waits for the end. Panics after `patience`.
+    pub fn wait(&mut self, patience: Duration) -> ExitStatus {
+        let deadline = Instant::now() + patience;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child can be awaited") {
+                return status;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "still running after {patience:?}:\n{}",
+                self.lines().join("\n")
+            );
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Whether the process still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be awaited").is_none()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn collect(stream: impl BufRead + Send + 'static, output: Arc<Output>) {
+    thread::spawn(move || {
+        for line in stream.lines().map_while(Result::ok) {
+            output.lines.lock().unwrap().push(line);
+            output.more.notify_all();
+        }
+    });
+}
