@@ -9,6 +9,7 @@ use crate::LogFormat;
 
 /// What every process understands.
 #[derive(Args, Clone)]
+#[group(skip)]
 pub struct Settings {
     /// Log every step of the work when it starts with y; anything else is off.
     #[arg(long, env, default_value = "")]
@@ -33,6 +34,7 @@ pub struct Settings {
 
 /// What every service understands.
 #[derive(Args, Clone)]
+#[group(skip)]
 pub struct Service {
     /// Address of the admin endpoints /healthz, /readyz and /version.
     #[arg(long, env, default_value = "[::]:9000", value_parser = parse_address)]
@@ -47,6 +49,7 @@ pub struct Service {
 
 /// Where a service answers the application's own requests.
 #[derive(Args, Clone)]
+#[group(skip)]
 pub struct Listen {
     /// Address of the service; `[::]` takes IPv4 as well.
     #[arg(long, env, default_value = "[::]:80", value_parser = parse_address)]

@@ -11,6 +11,7 @@ use store::{RedisUrl, Store};
 
 /// What the application can be told.
 #[derive(clap::Args, Clone)]
+#[group(skip)]
 pub struct Settings {
     /// Number of workers.
     #[arg(long, default_value = "1", value_parser = clap::value_parser!(u16).range(1..))]

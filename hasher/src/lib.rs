@@ -25,6 +25,7 @@ const BODY_RATE: f64 = 1024.0;
 
 /// What hasher can be told.
 #[derive(clap::Args, Clone)]
+#[group(skip)]
 pub struct Settings {
     /// Simulated delay of each hash.
     #[arg(long, env, default_value = "100ms", value_parser = chassis::parse_duration)]

@@ -30,6 +30,7 @@ const CHUNK: u64 = 64 * 1024;
 
 /// What rng can be told.
 #[derive(clap::Args, Clone)]
+#[group(skip)]
 pub struct Settings {
     /// Simulated delay of each answer with random bytes.
     #[arg(long, env, default_value = "100ms", value_parser = chassis::parse_duration)]

@@ -14,8 +14,11 @@ use crate::counters::{Counters, Outcome};
 /// Time between two samples.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// How far back the history goes, in seconds.
-const SPAN: f64 = 300.0;
+/// How far back the history goes, in seconds: five minutes of speed take ten seconds more.
+const SPAN: f64 = 310.0;
+
+/// The most samples that are kept, whatever the clock does.
+const MOST: usize = 1000;
 
 /// One reading of the counters.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -69,7 +72,8 @@ impl History {
                         coins: reading.coins,
                     });
                 }
-                while past.samples.front().is_some_and(|oldest| oldest.now < reading.now - SPAN) {
+                let old = |sample: &Sample| sample.now < reading.now - SPAN;
+                while past.samples.len() > MOST || past.samples.front().is_some_and(old) {
                     past.samples.pop_front();
                 }
             }

@@ -11,7 +11,6 @@ mod page;
 
 use std::path::PathBuf;
 
-use anyhow::Result;
 use axum::{
     Json, Router,
     extract::State,
@@ -22,6 +21,7 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::get,
 };
+use chassis::SettingError;
 use store::Store;
 use tokio_util::sync::CancellationToken;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -31,6 +31,7 @@ use crate::{counters::Counters, files::Files, history::History};
 
 /// What webui can be told.
 #[derive(clap::Args, Clone)]
+#[group(skip)]
 pub struct Settings {
     /// Folder whose files come before the built-in ones, read on each request; /files if it exists.
     #[arg(long, env)]
@@ -46,7 +47,11 @@ struct Dashboard {
 
 /// The routes of webui, which remembers the counters until `stop` is cancelled. Needs a runtime.
 /// Fails when the folder with the files cannot be read.
-pub fn router(settings: &Settings, store: Store, stop: CancellationToken) -> Result<Router> {
+pub fn router(
+    settings: &Settings,
+    store: Store,
+    stop: CancellationToken,
+) -> Result<Router, SettingError> {
     let files = Files::new(settings.files.as_deref())?;
     let assets = files.service();
     let dashboard =
@@ -75,24 +80,26 @@ async fn json(State(dashboard): State<Dashboard>) -> Response {
 }
 
 async fn index(State(dashboard): State<Dashboard>) -> Response {
-    let html = page::page(&dashboard.files.index().await, &dashboard.render());
+    let html = match dashboard.render() {
+        Ok(fragment) => page::page(&dashboard.files.index().await, &fragment),
+        Err(refusal) => return refusal.into_response(),
+    };
     let policy = page::content_security_policy(&html);
     ([(CONTENT_SECURITY_POLICY, policy)], Html(html)).into_response()
 }
 
-async fn fragment(State(dashboard): State<Dashboard>) -> Html<String> {
-    Html(dashboard.render())
+async fn fragment(State(dashboard): State<Dashboard>) -> Result<Html<String>, StatusCode> {
+    dashboard.render().map(Html)
 }
 
 impl Dashboard {
-    fn render(&self) -> String {
+    fn render(&self) -> Result<String, StatusCode> {
         let mut past = self.history.past();
         let samples = past.samples.make_contiguous();
-        page::fragment(samples, counters::now(), past.unavailable.as_deref()).unwrap_or_else(
-            |cause| {
-                error!("the dashboard cannot be rendered: {cause}");
-                String::new()
-            },
-        )
+        let fragment = page::fragment(samples, counters::now(), past.unavailable.as_deref());
+        fragment.map_err(|error| {
+            error!("the dashboard cannot be rendered: {error}");
+            StatusCode::INTERNAL_SERVER_ERROR
+        })
     }
 }

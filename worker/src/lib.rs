@@ -30,6 +30,7 @@ pub enum Connections {
 
 /// What the worker can be told.
 #[derive(clap::Args, Clone)]
+#[group(skip)]
 pub struct Settings {
     /// Where rng is.
     #[arg(long, env, default_value = "http://rng/")]

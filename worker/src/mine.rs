@@ -14,9 +14,9 @@ use tracing::{Instrument, debug, error, info};
 
 use crate::{Peers, Settings, Stages, ledger::Ledger, peers};
 
-/// How long a hash that has been asked for is waited for when the worker stops, since hasher has
-/// probably done that work already.
-const LAST_HASH: Duration = Duration::from_millis(500);
+/// How long a peer that has been asked is waited for when the worker stops, since it has probably
+/// done that work already.
+const LAST_ANSWER: Duration = Duration::from_millis(500);
 
 /// Time between two tries to report while the worker stops.
 const LAST_RETRY: Duration = Duration::from_millis(200);
@@ -70,7 +70,7 @@ impl<P: Peers> Worker<P> {
     }
 
     async fn mine_until_error(self: Arc<Self>, stop: &CancellationToken) -> Result<()> {
-        self.report().await?;
+        or_late(stop, self.report()).await.unwrap_or(Ok(()))?;
         *self.due.lock().await = Instant::now() + self.settings.interval;
         // The first error halts all loops; each completes the hash it is waiting for.
         let halt = stop.child_token();
@@ -89,7 +89,7 @@ impl<P: Peers> Worker<P> {
 
     async fn mine(&self, halt: &CancellationToken) -> Result<()> {
         while !halt.is_cancelled() {
-            self.report_if_due().await?;
+            self.report_if_due(halt).await?;
             self.work_once(halt).await?;
         }
         Ok(())
@@ -127,12 +127,12 @@ impl<P: Peers> Worker<P> {
         self.stages.hasher.measure(answer).await
     }
 
-    async fn report_if_due(&self) -> Result<()> {
+    async fn report_if_due(&self, halt: &CancellationToken) -> Result<()> {
         // One loop reports, the others go on mining.
         if let Ok(mut due) = self.due.try_lock()
             && *due <= Instant::now()
         {
-            self.report().await?;
+            or_late(halt, self.report()).await.unwrap_or(Ok(()))?;
             *due = Instant::now() + self.settings.interval;
         }
         Ok(())
@@ -178,7 +178,7 @@ impl<P: Peers> Worker<P> {
 async fn or_late<F: Future>(halt: &CancellationToken, future: F) -> Option<F::Output> {
     let late = async {
         halt.cancelled().await;
-        sleep(LAST_HASH).await;
+        sleep(LAST_ANSWER).await;
     };
     tokio::select! {
         biased;

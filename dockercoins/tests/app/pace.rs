@@ -1,0 +1,131 @@
+//! The pace over real sockets, asserted only where a slow machine cannot break it.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use axum::{Router, extract::Request, middleware::Next};
+use chassis::{Limits, Shutdown};
+use dockercoins::App;
+use store::Store;
+use worker::{Http, Worker};
+
+struct Running {
+    app: App,
+    shutdown: Shutdown,
+    data: tempfile::TempDir,
+}
+
+/// The application as shipped, but on free ports and a file of its own.
+async fn start(workers: u16) -> Running {
+    let data = tempfile::tempdir().unwrap();
+    let mut settings: dockercoins::Settings = chassis::defaults();
+    settings.workers = workers;
+    settings.data = Some(data.path().join("coins.redb"));
+    settings.webui_port = 0;
+    settings.rng_port = 0;
+    settings.hasher_port = 0;
+    settings.admin_port = 0;
+    let shutdown = Shutdown::new(Duration::from_secs(8));
+    let app = App::start(&settings, &shutdown).await.unwrap();
+    Running { app, shutdown, data }
+}
+
+impl Running {
+    async fn stop(self) -> dockercoins::Summary {
+        self.shutdown.stop.cancel();
+        let summary = self.app.wait().await.unwrap();
+        drop(self.data);
+        summary
+    }
+}
+
+async fn median_of_nine(mut request: impl AsyncFnMut()) -> Duration {
+    let mut times = Vec::new();
+    for _ in 0..9 {
+        let start = Instant::now();
+        request().await;
+        times.push(start.elapsed());
+    }
+    times.sort();
+    times[4]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_worker_never_exceeds_its_pace() {
+    let running = start(1).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let summary = running.stop().await;
+    let most = summary.elapsed.as_secs_f64() / 0.3;
+    assert!(summary.hashes >= 1, "nothing was mined");
+    assert!(summary.hashes as f64 <= most, "{} hashes in {:?}", summary.hashes, summary.elapsed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_workers_queue_at_rng_but_not_at_hasher() {
+    let running = start(10).await;
+    let client = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
+    // The queue is full once every worker has come to it.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let ask = async |method: reqwest::Method, address: SocketAddr| {
+        let request = client.request(method, format!("http://{address}/"));
+        assert_eq!(request.send().await.unwrap().status(), 200);
+    };
+    let rng = median_of_nine(async || ask(reqwest::Method::HEAD, running.app.rngs[0]).await).await;
+    let hasher = median_of_nine(async || ask(reqwest::Method::GET, running.app.hasher).await).await;
+    let summary = running.stop().await;
+
+    assert!(rng > Duration::from_millis(500), "HEAD / takes {rng:?} at rng");
+    assert!(hasher < rng / 2, "GET / takes {hasher:?} at hasher and {rng:?} at rng");
+    let most = summary.elapsed.as_secs_f64() * 10.0;
+    assert!(summary.hashes as f64 <= most, "{} hashes in {:?}", summary.hashes, summary.elapsed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_addresses_behind_a_name_are_used_from_the_first_second() {
+    let shutdown = Shutdown::new(Duration::from_secs(8));
+    let mut rngs = Vec::new();
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let served = Arc::new(AtomicU64::new(0));
+        let count = served.clone();
+        let router = rng::router(&chassis::defaults(), shutdown.stop.clone()).layer(
+            axum::middleware::from_fn(move |request: Request, next: Next| {
+                count.fetch_add(1, Ordering::Relaxed);
+                next.run(request)
+            }),
+        );
+        rngs.push((serve(address, router, &shutdown), served));
+    }
+    let hasher = hasher::router(&chassis::defaults(), shutdown.stop.clone());
+    let hasher = serve("127.0.0.1:0", hasher, &shutdown);
+    let addresses: Vec<_> = rngs.iter().map(|(address, _)| *address).collect();
+
+    let mut settings: worker::Settings = chassis::defaults();
+    // Thirty requests in the first second: both addresses but for one chance in half a billion.
+    settings.concurrency = 30;
+    let resolver = Arc::new(move |name: &str| match name {
+        "rng" => Some(addresses.clone()),
+        _ => Some(vec![hasher]),
+    });
+    let peers = Http::new(&settings, resolver).unwrap();
+    let worker = Worker::new(settings, peers, Store::memory().unwrap());
+    let mining = tokio::spawn(worker.run(shutdown.stop.clone(), shutdown.timeout));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for (address, served) in &rngs {
+        assert!(served.load(Ordering::Relaxed) > 0, "nobody asked {address}");
+    }
+    shutdown.stop.cancel();
+    mining.await.unwrap();
+}
+
+fn serve(address: &str, router: Router, shutdown: &Shutdown) -> SocketAddr {
+    let listener = chassis::listen("test", address.parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(chassis::serve(listener, router, Limits::default(), shutdown.clone()));
+    address
+}

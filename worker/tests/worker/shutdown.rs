@@ -1,0 +1,109 @@
+//! What a worker does with its last counts.
+
+use std::time::{Duration, Instant};
+
+use testkit::Redis;
+
+use crate::{
+    PATIENCE, eventually, hashes,
+    peer::{self, Peer},
+    proxy::Proxy,
+    wallet, worker,
+};
+
+/// A report that never comes by itself.
+const NEVER: (&str, &str) = ("INTERVAL", "1h");
+
+#[test]
+fn the_last_counts_are_reported_on_sigterm_and_on_ctrl_c() {
+    for by_terminal in [false, true] {
+        let Some(redis) = Redis::start() else { return };
+        let (rng, hasher) = (Peer::rng(), Peer::hasher());
+        let mut worker = worker(&rng, &hasher, &redis.url(), &[NEVER]);
+        eventually("some work is done", || !hasher.coins().is_empty());
+        assert_eq!(hashes(&redis), 0);
+        if by_terminal { worker.interrupt() } else { worker.terminate() }
+        assert!(worker.wait(PATIENCE).success());
+        assert_eq!(hashes(&redis), hasher.answered());
+        assert_eq!(wallet(&redis), hasher.coins());
+    }
+}
+
+#[test]
+fn the_last_counts_wait_for_a_redis_that_comes_back() {
+    let Some(mut redis) = Redis::start() else { return };
+    let (rng, hasher) = (Peer::rng(), Peer::hasher());
+    let mut worker = worker(&rng, &hasher, &redis.url(), &[NEVER, ("SHUTDOWN_TIMEOUT", "20s")]);
+    eventually("some work is done", || !hasher.coins().is_empty());
+    redis.kill();
+    worker.terminate();
+    worker.wait_for("SIGTERM received", PATIENCE);
+    redis.start_again();
+    assert!(worker.wait(PATIENCE).success());
+    assert_eq!(hashes(&redis), hasher.answered());
+    assert_eq!(wallet(&redis), hasher.coins());
+}
+
+#[test]
+fn what_redis_does_not_take_until_the_deadline_is_said_to_be_lost() {
+    let Some(mut redis) = Redis::start() else { return };
+    let (rng, hasher) = (Peer::rng(), Peer::hasher());
+    let settings = [NEVER, ("SHUTDOWN_TIMEOUT", "1s")];
+    let mut worker = worker(&rng, &hasher, &redis.url(), &settings);
+    eventually("some work is done", || !hasher.coins().is_empty());
+    redis.kill();
+    let start = Instant::now();
+    worker.terminate();
+    assert!(worker.wait(PATIENCE).success());
+    assert!(start.elapsed() > Duration::from_millis(900), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    let (done, coins) = (hasher.answered(), hasher.coins().len());
+    let said = format!(" ERROR {done} hashes and {coins} coins are lost: no store took them");
+    worker.wait_for(&said, PATIENCE);
+}
+
+#[test]
+fn a_redis_that_hangs_does_not_hold_up_the_end() {
+    let Some(redis) = Redis::start() else { return };
+    let (rng, hasher) = (Peer::rng(), Peer::hasher());
+    let proxy = Proxy::start(redis.port(), || {});
+    proxy.heal();
+    let mut worker = worker(&rng, &hasher, &proxy.url(), &[("SHUTDOWN_TIMEOUT", "1s")]);
+    eventually("the worker counts", || hashes(&redis) > 0);
+    proxy.freeze();
+    // All loops come to wait for the report.
+    let mut before = 0;
+    eventually("the worker stands still", || {
+        std::thread::sleep(Duration::from_millis(100));
+        std::mem::replace(&mut before, hasher.requests()) == hasher.requests()
+    });
+    let start = Instant::now();
+    worker.terminate();
+    assert!(worker.wait(PATIENCE).success());
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    worker.wait_for(" coins are lost: no store took them within 1s", PATIENCE);
+}
+
+#[test]
+fn a_peer_that_hangs_or_a_long_pause_does_not_hold_up_the_end() {
+    let Some(redis) = Redis::start() else { return };
+    let (rng, hasher) = (Peer::rng(), Peer::hasher());
+    let hanging = [Peer::open(peer::hang), Peer::open(peer::hang)];
+    let closed = Peer::closed(peer::hang);
+    let cases: [(&Peer, &Peer, &[(&str, &str)], &dyn Fn(&[String]) -> bool); 4] = [
+        (&rng, &hasher, &[("DELAY", "1h")], &|lines| lines.iter().any(|line| line.contains(" 0 units"))),
+        (&hanging[0], &hasher, &[], &|_| hanging[0].requests() > 0),
+        (&rng, &hanging[1], &[], &|_| hanging[1].requests() > 0),
+        (&closed, &hasher, &[("RETRY", "1h")], &|lines| {
+            lines.iter().any(|line| line.contains("Waiting 1h and restarting."))
+        }),
+    ];
+    for (rng, hasher, settings, waits) in cases {
+        let mut worker = worker(rng, hasher, &redis.url(), settings);
+        eventually("the worker waits", || waits(&worker.lines()));
+        let start = Instant::now();
+        worker.terminate();
+        assert!(worker.wait(PATIENCE).success());
+        assert!(start.elapsed() < Duration::from_secs(2), "{settings:?}: {:?}", start.elapsed());
+    }
+}
