@@ -36,7 +36,7 @@ pub struct Limits {
     pub connections: usize,
     /// From accepting a connection to its first byte.
     pub first_byte: Duration,
-    /// For the whole header of a request, and for a connection idle between two requests.
+    /// From the end of one request, or the first byte, to the end of the next request's header.
     pub header: Duration,
     /// The size of a request's header, in bytes.
     pub header_bytes: usize,
@@ -49,7 +49,8 @@ impl Default for Limits {
         Self {
             connections: 16_384,
             first_byte: Duration::from_secs(30),
-            header: Duration::from_secs(30),
+            // Longer than proxies keep idle connections, so that they need not fear a close.
+            header: Duration::from_secs(75),
             header_bytes: 64 * 1024,
             stalled_write: Duration::from_secs(60),
         }

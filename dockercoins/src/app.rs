@@ -37,12 +37,12 @@ impl App {
     /// Starts every part; mining ends with `shutdown`. Fails when a port or the store cannot be
     /// had.
     pub async fn start(settings: &Settings, shutdown: &Shutdown) -> Result<Self> {
-        let (webui_listener, webui) = bind("--webui-port", settings.webui_port)?;
-        let (hasher_listener, hasher) = bind("--hasher-port", settings.hasher_port)?;
-        let (admin_listener, admin) = bind("--admin-port", settings.admin_port)?;
-        let mut rng_listeners = vec![bind("--rng-port", settings.rng_port)?];
-        for _ in 1..settings.rngs {
-            rng_listeners.push(bind("--rngs", 0)?);
+        let (webui_listener, webui) = bind("--webui-port", settings.webui_port, "webui", 1)?;
+        let (hasher_listener, hasher) = bind("--hasher-port", settings.hasher_port, "hasher", 1)?;
+        let (admin_listener, admin) = bind("--admin-port", settings.admin_port, "admin", 1)?;
+        let mut rng_listeners = vec![bind("--rng-port", settings.rng_port, "rng", 1)?];
+        for number in 2..=settings.rngs.into() {
+            rng_listeners.push(bind("--rngs", 0, "rng", number)?);
         }
         let rngs: Vec<_> = rng_listeners.iter().map(|(_, address)| *address).collect();
         let store = settings.store()?;
@@ -121,10 +121,16 @@ impl App {
     }
 }
 
-fn bind(flag: &str, port: u16) -> Result<(TcpListener, SocketAddr)> {
-    let listener = chassis::listen(flag, (Ipv4Addr::LOCALHOST, port).into())?;
-    let address =
-        listener.local_addr().map_err(|error| SettingError::new(format!("{flag}: {error}")))?;
+fn bind(
+    flag: &str,
+    port: u16,
+    service: &str,
+    number: usize,
+) -> Result<(TcpListener, SocketAddr), SettingError> {
+    let listen = || chassis::listen(flag, (Ipv4Addr::LOCALHOST, port).into());
+    let listener = part(service, number).in_scope(listen)?;
+    let address = listener.local_addr();
+    let address = address.map_err(|error| SettingError::new(format!("{flag}: {error}")))?;
     Ok((listener, address))
 }
 

@@ -1,14 +1,17 @@
 //! Where the coins are kept: Redis, or a file for the application in one process. It knows no HTTP.
 
+#[cfg(feature = "embedded")]
 mod embedded;
 mod redis;
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::Result;
 
+#[cfg(feature = "embedded")]
+use crate::embedded::Embedded;
+use crate::redis::Redis;
 pub use crate::redis::RedisUrl;
-use crate::{embedded::Embedded, redis::Redis};
 
 /// Bytes whose hash qualifies, under that hash.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +50,7 @@ pub enum Store {
     /// A Redis server.
     Redis(Arc<Redis>),
     /// A file that this process alone has open.
+    #[cfg(feature = "embedded")]
     Embedded(Arc<Embedded>),
 }
 
@@ -58,11 +62,13 @@ impl Store {
 
     /// A store in a file, made with its folder when it is not there. Fails when the file cannot be
     /// used, above all because another process has it open.
-    pub fn file(path: &Path) -> Result<Self> {
+    #[cfg(feature = "embedded")]
+    pub fn file(path: &std::path::Path) -> Result<Self> {
         Ok(Self::Embedded(Embedded::open(path)?.into()))
     }
 
     /// A store that is gone with the process.
+    #[cfg(feature = "embedded")]
     pub fn memory() -> Result<Self> {
         Ok(Self::Embedded(Embedded::in_memory()?.into()))
     }
@@ -72,6 +78,7 @@ impl Store {
     pub async fn add(&self, batch: &Batch) -> Result<Vec<String>> {
         match self {
             Self::Redis(redis) => redis.add(batch).await,
+            #[cfg(feature = "embedded")]
             Self::Embedded(embedded) => embedded.add(batch).await,
         }
     }
@@ -80,6 +87,7 @@ impl Store {
     pub async fn totals(&self) -> Result<Totals> {
         match self {
             Self::Redis(redis) => redis.totals().await,
+            #[cfg(feature = "embedded")]
             Self::Embedded(embedded) => embedded.totals().await,
         }
     }

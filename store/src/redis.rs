@@ -13,7 +13,7 @@ use ::redis::{
     aio::{ConnectionManager, ConnectionManagerConfig},
     io::tcp::TcpSettings,
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
 use crate::{Batch, Totals};
 
@@ -27,16 +27,16 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// redis is likely to be away between a batch and its repetition.
 const REMEMBER: u64 = 7 * 24 * 3600;
 
-/// Adds a batch unless its number says that it has been added. The increment comes last but one,
-/// since it alone cannot be repeated: whatever fails before it leaves nothing counted, and after
-/// it nothing can fail.
+/// Adds a batch unless its number says that it has been added. Whatever can fail, such as a key
+/// of another type, fails before the first write has succeeded: redis undoes nothing.
 const ADD: &str = r"
 if redis.call('GET', KEYS[1]) == ARGV[1] then return {} end
+redis.call('HLEN', KEYS[3])
+redis.call('INCRBY', KEYS[2], ARGV[3])
 local known = {}
 for i = 4, #ARGV, 2 do
   if redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1]) == 0 then known[#known + 1] = ARGV[i] end
 end
-redis.call('INCRBY', KEYS[2], ARGV[3])
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 return known
 ";
@@ -119,7 +119,8 @@ impl Redis {
         if result.as_ref().is_err_and(|error| error.is_connection_dropped()) {
             result = self.attempt(&command).await;
         }
-        result.with_context(|| self.name.clone())
+        // The error's own text already has its cause.
+        result.map_err(|error| anyhow!("{}: {error}", self.name))
     }
 
     async fn attempt<T, F>(&self, command: impl Fn(ConnectionManager) -> F) -> RedisResult<T>
