@@ -15,7 +15,7 @@ pub use access::ACCESS;
 pub use listen::listen;
 pub use server::{Limits, serve, serve_admin};
 pub use settings::{
-    Action, ByteSize, Listen, Service, SettingError, Settings, defaults, exit_code, load,
+    Action, ByteSize, Listen, Service, SettingError, Settings, defaults, exit, load,
     parse_duration, parse_size,
 };
 pub use shutdown::Shutdown;

@@ -149,10 +149,12 @@ impl Server {
             self.stop.cancelled().await;
             sleep(LINGER).await;
         });
+        // Peeked at, because tokio takes it for granted that a new connection is readable.
+        let mut first = [0];
         tokio::select! {
             biased;
-            first = timeout(self.limits.first_byte, stream.readable()) => match first {
-                Ok(Ok(())) => {}
+            first = timeout(self.limits.first_byte, stream.peek(&mut first)) => match first {
+                Ok(Ok(_)) => {}
                 _ => return debug!("{client} connected and said nothing"),
             },
             () = &mut closing => return,

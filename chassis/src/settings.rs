@@ -1,9 +1,12 @@
 //! Settings: one clap field each, from a flag or the environment, with one-line errors.
 
-use std::{error::Error, fmt, net::SocketAddr, process::ExitCode, time::Duration};
+use std::{error::Error, fmt, net::SocketAddr, process, time::Duration};
 
 pub use bytesize::ByteSize;
-use clap::{Args, Parser, Subcommand, error::ErrorKind};
+use clap::{
+    Args, Parser, Subcommand,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 use crate::LogFormat;
 
@@ -27,7 +30,7 @@ pub struct Settings {
     #[arg(long, env, default_value = "0s", value_parser = parse_duration)]
     pub shutdown_delay: Duration,
     /// Ignore SIGTERM as the original does, so that a container is killed after its grace period.
-    #[arg(long, env, default_value = "off", value_parser = clap::builder::BoolishValueParser::new(),
+    #[arg(long, env, default_value = "off", value_parser = parse_switch,
           action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "on")]
     pub ignore_sigterm: bool,
 }
@@ -97,12 +100,22 @@ fn parse<S: Parser>(
         let unset = value.is_some_and(|value| value.is_empty());
         if unset { arg.env(None) } else { arg }
     });
+    let secret: Vec<String> = command
+        .get_arguments()
+        .filter(|arg| arg.is_hide_env_values_set())
+        .filter_map(|arg| Some(format!("--{}", arg.get_long()?)))
+        .collect();
     let parsed = command
         .try_get_matches_from(args)
         .and_then(|mut matches| S::from_arg_matches_mut(&mut matches));
-    parsed.map_err(|error| match error.kind() {
+    parsed.map_err(|mut error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => error.exit(),
-        _ => SettingError(one_line(&error.to_string())),
+        // Only the value: the hint beside it shows where a password goes.
+        ErrorKind::ValueValidation => {
+            hide_password(&mut error, &secret);
+            SettingError(one_line(&error.to_string()))
+        }
+        _ => SettingError(without_password(&one_line(&error.to_string()))),
     })
 }
 
@@ -114,7 +127,33 @@ pub fn defaults<S: Args>() -> S {
     settings.unwrap_or_else(|error| error.exit())
 }
 
-/// The first paragraph of clap's message, without passwords of URLs.
+/// Hides the value of a setting whose values are hidden in help, since it may be a password where
+/// no URL would have one, and in any other value what looks like one.
+fn hide_password(error: &mut clap::Error, secret: &[String]) {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        _ => String::new(),
+    };
+    let argument = text(ContextKind::InvalidArg);
+    let flag = argument.split(' ').next().unwrap_or_default();
+    let value = match secret.iter().any(|secret| secret == flag) {
+        true => "***".to_owned(),
+        false => without_password(&text(ContextKind::InvalidValue)),
+    };
+    error.insert(ContextKind::InvalidValue, ContextValue::String(value));
+}
+
+/// The text without the password of a URL in it.
+fn without_password(text: &str) -> String {
+    match (text.find("://"), text.rfind('@')) {
+        (Some(start), Some(end)) if start + 3 < end => {
+            format!("{}://***{}", &text[..start], &text[end..])
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// The first paragraph of clap's message.
 fn one_line(message: &str) -> String {
     let paragraph = message
         .split("\n\nUsage:")
@@ -122,24 +161,17 @@ fn one_line(message: &str) -> String {
         .and_then(|text| text.split("\n\nFor more information").next())
         .unwrap_or(message);
     let words: Vec<&str> = paragraph.split_whitespace().collect();
-    let line = words.join(" ");
-    let line = line.trim_start_matches("error: ");
-    match (line.find("://"), line.rfind('@')) {
-        (Some(start), Some(end)) if start + 3 < end => {
-            format!("{}://***{}", &line[..start], &line[end..])
-        }
-        _ => line.to_owned(),
-    }
+    words.join(" ").trim_start_matches("error: ").to_owned()
 }
 
-/// Turns the end of `main` into an exit code: 0, 2 for a setting, 1 for anything else, with the
-/// error on one line.
-pub fn exit_code(result: anyhow::Result<()>) -> ExitCode {
+/// Ends the process: with 0, with 2 for a setting, with 1 for anything else, and the error on one
+/// line. Waits for no thread, because one that asks a dead name server may block for long.
+pub fn exit(result: anyhow::Result<()>) -> ! {
     let Err(error) = result else {
-        return ExitCode::SUCCESS;
+        process::exit(0);
     };
     eprintln!("error: {error:#}");
-    if error.is::<SettingError>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+    process::exit(if error.is::<SettingError>() { 2 } else { 1 })
 }
 
 /// Parses a length of time.
@@ -151,6 +183,14 @@ pub fn parse_duration(value: &str) -> Result<Duration, String> {
 /// Parses a number of bytes.
 pub fn parse_size(value: &str) -> Result<ByteSize, String> {
     value.parse().map_err(|_| "not a size; right would be 500, 64KiB or 100MiB".to_owned())
+}
+
+fn parse_switch(value: &str) -> Result<bool, String> {
+    match value.to_lowercase().as_str() {
+        "on" | "yes" | "true" | "y" | "1" => Ok(true),
+        "off" | "no" | "false" | "n" | "0" => Ok(false),
+        _ => Err("neither on nor off; right would be on".to_owned()),
+    }
 }
 
 fn parse_address(value: &str) -> Result<SocketAddr, String> {

@@ -148,7 +148,6 @@ fn garbage_is_refused() {
         b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
         b"GET /\r\n\r\n",
         b"GET / HTTP/9.9\r\n\r\n",
-        b"GET nowhere HTTP/1.1\r\n\r\n",
         b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
         b"POST /length HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
         b"POST /length HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n12",
@@ -199,7 +198,7 @@ fn a_reader_that_never_reads_is_cut() {
 
 #[test]
 fn a_reader_that_is_merely_slow_gets_everything() {
-    let service = start(Limits { stalled_write: 5 * SHORT, ..patient() });
+    let service = start(Limits { stalled_write: 10 * SHORT, ..patient() });
     let mut client = service.connect();
     client.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
     client.head();

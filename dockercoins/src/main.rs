@@ -1,6 +1,6 @@
 //! DockerCoins on a laptop: one command, one process.
 
-use std::{io::Write, process::ExitCode};
+use std::io::Write;
 
 use anyhow::Result;
 use chassis::Shutdown;
@@ -18,8 +18,8 @@ struct Settings {
 }
 
 #[tokio::main]
-async fn main() -> ExitCode {
-    chassis::exit_code(run().await)
+async fn main() {
+    chassis::exit(run().await)
 }
 
 async fn run() -> Result<()> {

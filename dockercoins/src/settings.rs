@@ -23,7 +23,7 @@ pub struct Settings {
     #[arg(long)]
     pub fast: bool,
     /// Keep the coins in this Redis instead of a file, such as redis://localhost:6379.
-    #[arg(long, value_name = "URL", conflicts_with = "data")]
+    #[arg(long, value_name = "URL", conflicts_with = "data", hide_env_values = true)]
     pub redis: Option<RedisUrl>,
     /// Keep the coins in this file [default: dockercoins.redb in $XDG_DATA_HOME/dockercoins].
     #[arg(long, value_name = "FILE")]

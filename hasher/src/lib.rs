@@ -110,3 +110,101 @@ fn timed(mut response: Response, started: Instant, delay: Duration) -> Response 
     ServerTiming { queue: Duration::ZERO, delay, work }.add_to(&mut response);
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use axum::extract::Request;
+    use bytes::Bytes;
+    use chassis::defaults;
+    use futures_util::{StreamExt, stream};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn post(router: &Router, body: Body) -> Response {
+        let request = Request::post("/").body(body).unwrap();
+        router.clone().oneshot(request).await.unwrap()
+    }
+
+    async fn text(response: Response) -> String {
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8(bytes.into()).unwrap()
+    }
+
+    /// A body that sends one byte each `pause`, so many times, and then nothing more.
+    fn drip(pause: Duration, bytes: usize) -> Body {
+        let drops = stream::iter(0..bytes).then(move |_| async move {
+            tokio::time::sleep(pause).await;
+            Ok::<_, Infallible>(Bytes::from_static(b"a"))
+        });
+        Body::from_stream(drops.chain(stream::pending()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_requests_take_one_delay() {
+        let router = router(&defaults(), CancellationToken::new());
+        let started = Instant::now();
+        let answers: Vec<_> = (0..50)
+            .map(|_| {
+                let router = router.clone();
+                tokio::spawn(async move { post(&router, Body::from("coin")).await })
+            })
+            .collect();
+        for answer in answers {
+            let timing = answer.await.unwrap().headers()["server-timing"].clone();
+            assert_eq!(timing, "queue;dur=0.000, delay;dur=100.000, work;dur=0.000");
+        }
+        assert_eq!(started.elapsed(), Duration::from_millis(100));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_delay_is_slept_once_the_service_stops() {
+        let stop = CancellationToken::new();
+        let router = router(&defaults(), stop.clone());
+        stop.cancel();
+        let started = Instant::now();
+        assert_eq!(post(&router, Body::from("coin")).await.status(), 200);
+        assert_eq!(started.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_comes_is_given_up() {
+        let router = router(&defaults(), CancellationToken::new());
+        let started = Instant::now();
+        let answer =
+            post(&router, Body::from_stream(stream::pending::<Result<Bytes, Infallible>>()));
+        let answer = answer.await;
+        assert_eq!(answer.status(), 408);
+        assert_eq!(text(answer).await, "The body came too slowly.\n");
+        assert_eq!(started.elapsed(), BODY_TIME);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_comes_ever_so_slowly_is_given_up() {
+        let router = router(&defaults(), CancellationToken::new());
+        let started = Instant::now();
+        let answer = post(&router, drip(Duration::from_secs(1), usize::MAX)).await;
+        assert_eq!(answer.status(), 408);
+        assert!(started.elapsed() < BODY_TIME + Duration::from_secs(1), "{:?}", started.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_body_at_the_speed_of_a_modem_is_hashed() {
+        let router = router(&defaults(), CancellationToken::new());
+        let block = Bytes::from(vec![0; 4096]);
+        let blocks = stream::iter(0..60).then(move |_| {
+            let block = block.clone();
+            async move {
+                tokio::time::sleep(Duration::from_secs(3)).await;
+                Ok::<_, Infallible>(block)
+            }
+        });
+        let started = Instant::now();
+        let answer = post(&router, Body::from_stream(blocks)).await;
+        assert_eq!(answer.status(), 200);
+        assert_eq!(text(answer).await, hex::encode(Sha256::digest(vec![0; 60 * 4096])));
+        assert!(started.elapsed() > 5 * BODY_TIME);
+    }
+}

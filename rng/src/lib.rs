@@ -116,3 +116,120 @@ fn chunk(n: u64) -> Bytes {
     rand::rng().fill_bytes(&mut bytes);
     bytes.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::extract::Request;
+    use chassis::defaults;
+    use tokio::{task::JoinHandle, time::Instant};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    /// Sends a request on its way, behind those before it.
+    async fn send(router: &Router, method: &str, path: &str) -> JoinHandle<Response> {
+        let request = Request::builder().method(method).uri(path).body(Body::empty());
+        let answer = tokio::spawn(router.clone().oneshot(request.unwrap()));
+        tokio::task::yield_now().await;
+        tokio::spawn(async { answer.await.unwrap().unwrap() })
+    }
+
+    fn timing(response: &Response) -> &str {
+        response.headers()["server-timing"].to_str().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ten_requests_take_ten_delays() {
+        let router = router(&defaults(), CancellationToken::new());
+        let started = Instant::now();
+        let mut answers = Vec::new();
+        for _ in 0..10 {
+            answers.push(send(&router, "GET", "/32").await);
+        }
+        for (before, answer) in answers.into_iter().enumerate() {
+            let queue = 100 * before;
+            let expected = format!("queue;dur={queue}.000, delay;dur=100.000, work;dur=0.000");
+            assert_eq!(timing(&answer.await.unwrap()), expected);
+        }
+        assert_eq!(started.elapsed(), Duration::from_secs(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn everything_waits_in_the_lane_but_only_bytes_are_delayed() {
+        let router = router(&defaults(), CancellationToken::new());
+        let bytes = send(&router, "GET", "/1").await;
+        let mut others = Vec::new();
+        for (method, path, status) in [
+            ("GET", "/", 200),
+            ("HEAD", "/", 200),
+            ("GET", "/abc", 404),
+            ("GET", "/some/where", 404),
+            ("POST", "/1", 405),
+            ("GET", "/104857601", 400),
+        ] {
+            others.push((send(&router, method, path).await, status));
+        }
+        bytes.await.unwrap();
+        for (other, status) in others {
+            let other = other.await.unwrap();
+            assert_eq!(other.status(), status);
+            assert_eq!(timing(&other), "queue;dur=100.000, delay;dur=0.000, work;dur=0.000");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn three_lanes_serve_three_at_once() {
+        let settings = Settings { lanes: 3, ..defaults() };
+        let router = router(&settings, CancellationToken::new());
+        let started = Instant::now();
+        let mut answers = Vec::new();
+        for _ in 0..9 {
+            answers.push(send(&router, "GET", "/32").await);
+        }
+        for answer in answers {
+            answer.await.unwrap();
+        }
+        assert_eq!(started.elapsed(), Duration::from_millis(300));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_leaves_the_queue_takes_no_turn() {
+        let router = router(&defaults(), CancellationToken::new());
+        let started = Instant::now();
+        let first = send(&router, "GET", "/32").await;
+        let request = Request::builder().uri("/32").body(Body::empty()).unwrap();
+        let gone = tokio::spawn(router.clone().oneshot(request));
+        tokio::task::yield_now().await;
+        let last = send(&router, "GET", "/32").await;
+        gone.abort();
+        first.await.unwrap();
+        last.await.unwrap();
+        assert_eq!(started.elapsed(), Duration::from_millis(200));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_delay_is_slept_once_the_service_stops() {
+        let stop = CancellationToken::new();
+        let router = router(&defaults(), stop.clone());
+        let mut answers = Vec::new();
+        for _ in 0..50 {
+            answers.push(send(&router, "GET", "/32").await);
+        }
+        stop.cancel();
+        let stopped = Instant::now();
+        for answer in answers {
+            assert_eq!(answer.await.unwrap().status(), 200);
+        }
+        assert_eq!(stopped.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn a_large_answer_is_made_while_it_is_sent() {
+        let body = body(1 << 40);
+        let mut pieces = body.into_data_stream();
+        let first = futures_util::StreamExt::next(&mut pieces).await.unwrap().unwrap();
+        let second = futures_util::StreamExt::next(&mut pieces).await.unwrap().unwrap();
+        assert_eq!(first.len() as u64, CHUNK);
+        assert_ne!(first, second);
+    }
+}

@@ -1,7 +1,5 @@
 //! The rng service.
 
-use std::process::ExitCode;
-
 use chassis::Limits;
 use clap::Parser;
 
@@ -18,8 +16,8 @@ struct Settings {
 }
 
 #[tokio::main]
-async fn main() -> ExitCode {
-    chassis::exit_code(run().await)
+async fn main() {
+    chassis::exit(run().await)
 }
 
 async fn run() -> anyhow::Result<()> {

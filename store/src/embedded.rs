@@ -67,7 +67,7 @@ fn add(database: &Database, batch: &Batch) -> Result<Vec<String>> {
     {
         let mut flushes = write.open_table(FLUSHES)?;
         let last = flushes.insert(batch.run.as_str(), batch.sequence)?.map(|last| last.value());
-        if last == Some(batch.sequence) {
+        if last >= Some(batch.sequence) {
             return Ok(known);
         }
         let mut wallet = write.open_table(WALLET)?;

@@ -27,10 +27,11 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// redis is likely to be away between a batch and its repetition.
 const REMEMBER: u64 = 7 * 24 * 3600;
 
-/// Adds a batch unless its number says that it has been added. Whatever can fail, such as a key
-/// of another type, fails before the first write has succeeded: redis undoes nothing.
+/// Adds a batch unless the number of the run's last one says that it has been added; a batch that
+/// was overtaken by its own repetition may come later still. Whatever can fail, such as a key of
+/// another type, fails before the first write has succeeded: redis undoes nothing.
 const ADD: &str = r"
-if redis.call('GET', KEYS[1]) == ARGV[1] then return {} end
+if tonumber(redis.call('GET', KEYS[1]) or 0) >= tonumber(ARGV[1]) then return {} end
 redis.call('HLEN', KEYS[3])
 redis.call('INCRBY', KEYS[2], ARGV[3])
 local known = {}

@@ -6,7 +6,7 @@ use std::{
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex},
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -16,11 +16,13 @@ use rustix::process::{Pid, Signal, kill_process};
 pub struct Process {
     child: Child,
     output: Arc<Output>,
+    collectors: Vec<JoinHandle<()>>,
 }
 
 #[derive(Default)]
 struct Output {
     lines: Mutex<Vec<String>>,
+    errors: Mutex<Vec<String>>,
     more: Condvar,
 }
 
@@ -40,9 +42,9 @@ impl Process {
         let output = Arc::new(Output::default());
         let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
-        collect(stdout, output.clone());
-        collect(stderr, output.clone());
-        Self { child, output }
+        let collectors =
+            vec![collect(stdout, output.clone(), false), collect(stderr, output.clone(), true)];
+        Self { child, output, collectors }
     }
 
     /// The process id.
@@ -53,6 +55,11 @@ impl Process {
     /// The lines written so far, stdout and stderr together.
     pub fn lines(&self) -> Vec<String> {
         self.output.lines.lock().unwrap().clone()
+    }
+
+    /// The lines written to stderr so far.
+    pub fn errors(&self) -> Vec<String> {
+        self.output.errors.lock().unwrap().clone()
     }
 
     /// Waits for a line that contains `text` and returns it. Panics after `patience`.
@@ -113,11 +120,12 @@ impl Process {
         kill_process(id, signal).expect("a child can be signalled");
     }
 
-    /// Waits for the end. Panics after `patience`.
+    /// Waits for the end, after which all lines are there. Panics after `patience`.
     pub fn wait(&mut self, patience: Duration) -> ExitStatus {
         let deadline = Instant::now() + patience;
         loop {
             if let Some(status) = self.child.try_wait().expect("a child can be awaited") {
+                self.collectors.drain(..).for_each(|collector| collector.join().unwrap());
                 return status;
             }
             assert!(
@@ -142,11 +150,18 @@ impl Drop for Process {
     }
 }
 
-fn collect(stream: impl BufRead + Send + 'static, output: Arc<Output>) {
+fn collect(
+    stream: impl BufRead + Send + 'static,
+    output: Arc<Output>,
+    is_stderr: bool,
+) -> JoinHandle<()> {
     thread::spawn(move || {
         for line in stream.lines().map_while(Result::ok) {
+            if is_stderr {
+                output.errors.lock().unwrap().push(line.clone());
+            }
             output.lines.lock().unwrap().push(line);
             output.more.notify_all();
         }
-    });
+    })
 }

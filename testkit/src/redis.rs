@@ -1,6 +1,7 @@
 //! A real redis-server that can be killed and started again where it was.
 
 use std::{
+    path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
     thread,
@@ -16,6 +17,7 @@ pub struct Redis {
     folder: TempDir,
     port: u16,
     args: Vec<String>,
+    tls: bool,
     server: Option<Process>,
 }
 
@@ -27,6 +29,20 @@ impl Redis {
 
     /// Starts a server with further arguments.
     pub fn start_with(args: &[&str]) -> Option<Self> {
+        Self::start_as(args, false)
+    }
+
+    /// Starts a server that speaks nothing but TLS, with a certificate from an authority of its
+    /// own.
+    pub fn start_with_tls() -> Option<Self> {
+        if Command::new("openssl").arg("version").output().is_err() {
+            crate::skip("there is no openssl; apt-get install openssl brings it");
+            return None;
+        }
+        Self::start_as(&[], true)
+    }
+
+    fn start_as(args: &[&str], tls: bool) -> Option<Self> {
         if Command::new("redis-server").arg("--version").output().is_err() {
             crate::skip("there is no redis-server; apt-get install redis-server brings it");
             return None;
@@ -35,7 +51,11 @@ impl Redis {
         // redis cannot choose a port itself; a taken one makes it end at once, and the next is tried.
         loop {
             let folder = tempfile::tempdir().expect("a temporary folder");
-            let mut redis = Self { folder, port: some_port(), args: args.clone(), server: None };
+            if tls {
+                make_certificates(folder.path());
+            }
+            let (port, args) = (some_port(), args.clone());
+            let mut redis = Self { folder, port, args, tls, server: None };
             if redis.try_start() {
                 return Some(redis);
             }
@@ -44,7 +64,18 @@ impl Redis {
 
     /// The URL of the server.
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        let scheme = if self.tls { "rediss" } else { "redis" };
+        format!("{scheme}://127.0.0.1:{}", self.port)
+    }
+
+    /// Host and port of the server.
+    pub fn name(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The certificate of the authority behind the server's own, when it speaks TLS.
+    pub fn authority(&self) -> PathBuf {
+        self.folder.path().join("ca.crt")
     }
 
     /// The port of the server.
@@ -65,14 +96,47 @@ impl Redis {
     /// Runs a command with redis-cli and returns what it prints.
     pub fn cli(&self, args: &[&str]) -> String {
         let port = self.port.to_string();
-        let output = Command::new("redis-cli").args(["-p", &port]).args(args).output();
-        let output = output.expect("redis-cli comes with redis-server");
+        let mut command = Command::new("redis-cli");
+        command.args(["-p", &port]);
+        if self.tls {
+            command.arg("--tls").arg("--cacert").arg(self.authority());
+        }
+        let output = command.args(args).output().expect("redis-cli comes with redis-server");
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+
+    /// The counter `hashes`, 0 when there is none.
+    pub fn hashes(&self) -> u64 {
+        let hashes = self.cli(&["GET", "hashes"]);
+        if hashes.is_empty() { 0 } else { hashes.parse().expect("a number") }
+    }
+
+    /// The hash `wallet`: fields as they are and values in hex, sorted.
+    pub fn wallet(&self) -> Vec<(String, String)> {
+        const IN_HEX: &str = "local wallet = redis.call('HGETALL', 'wallet')
+            for i = 2, #wallet, 2 do
+              wallet[i] = wallet[i]:gsub('.', function(c) return ('%02x'):format(c:byte()) end)
+            end
+            return wallet";
+        let lines = self.cli(&["EVAL", IN_HEX, "0"]);
+        let lines: Vec<&str> = lines.lines().filter(|line| !line.is_empty()).collect();
+        let coins = lines.chunks_exact(2).map(|coin| (coin[0].to_owned(), coin[1].to_owned()));
+        let mut coins: Vec<_> = coins.collect();
+        coins.sort();
+        coins
     }
 
     fn try_start(&mut self) -> bool {
         let (port, folder) = (self.port.to_string(), self.folder.path().to_string_lossy());
-        let mut args = vec!["--port", &port, "--bind", "127.0.0.1", "--dir", &folder];
+        let (certificate, key) = (format!("{folder}/redis.crt"), format!("{folder}/redis.key"));
+        let mut args = vec!["--bind", "127.0.0.1", "--dir", &folder];
+        if self.tls {
+            args.extend(["--port", "0", "--tls-port", &port, "--tls-auth-clients", "no"]);
+            args.extend(["--tls-cert-file", &certificate, "--tls-key-file", &key]);
+            args.extend(["--tls-ca-cert-file", &certificate]);
+        } else {
+            args.extend(["--port", &port]);
+        }
         args.extend(["--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
         args.extend(self.args.iter().map(String::as_str));
         let path = std::env::var("PATH").unwrap_or_default();
@@ -88,6 +152,22 @@ impl Redis {
         }
         false
     }
+}
+
+/// Makes an authority, and a certificate for 127.0.0.1 that it signs.
+fn make_certificates(folder: &Path) {
+    let openssl = |args: &str| {
+        let output = Command::new("openssl").args(args.split(' ')).current_dir(folder).output();
+        let output = output.expect("openssl runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2";
+    openssl(&format!("req -x509 {key} -subj /CN=ca -keyout ca.key -out ca.crt"));
+    let usage = "-addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=CA:FALSE";
+    openssl(&format!(
+        "req -x509 {key} -subj /CN=redis {usage} -CA ca.crt -CAkey ca.key \
+         -keyout redis.key -out redis.crt"
+    ));
 }
 
 /// A port below those that the kernel gives to clients, different for each call and process.

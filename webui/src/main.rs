@@ -1,7 +1,5 @@
 //! The webui service.
 
-use std::process::ExitCode;
-
 use anyhow::Result;
 use chassis::Limits;
 use clap::Parser;
@@ -23,8 +21,8 @@ struct Settings {
 }
 
 #[tokio::main]
-async fn main() -> ExitCode {
-    chassis::exit_code(run().await)
+async fn main() {
+    chassis::exit(run().await)
 }
 
 async fn run() -> Result<()> {

@@ -1,6 +1,6 @@
 //! The worker.
 
-use std::{process::ExitCode, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Parser;
@@ -21,8 +21,8 @@ struct Settings {
 }
 
 #[tokio::main]
-async fn main() -> ExitCode {
-    chassis::exit_code(run().await)
+async fn main() {
+    chassis::exit(run().await)
 }
 
 async fn run() -> Result<()> {

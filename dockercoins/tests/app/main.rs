@@ -2,5 +2,10 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod laptop;
+mod logs;
 mod pace;
+mod programs;
+mod settings;
+mod shutdown;
 mod simulation;

@@ -9,7 +9,7 @@ use std::{
 
 use testkit::Redis;
 
-use crate::{PATIENCE, eventually, hashes, peer::Peer, proxy::Proxy, wallet, worker};
+use crate::{PATIENCE, eventually, peer::Peer, proxy::Proxy, worker};
 
 /// How often redis is killed.
 const KILLS: u32 = 12;
@@ -33,8 +33,8 @@ fn mine_while_redis_is_killed(concurrency: &str) {
     let settings = [("CONCURRENCY", concurrency), ("SHUTDOWN_TIMEOUT", "20s")];
     let mut worker = worker(&rng, &hasher, &redis.url(), &settings);
     for _ in 0..KILLS {
-        let before = hashes(&redis);
-        eventually("redis has more hashes", || hashes(&redis) > before);
+        let before = redis.hashes();
+        eventually("redis has more hashes", || redis.hashes() > before);
         redis.kill();
         // Long enough for the worker to mine on and to find redis gone.
         thread::sleep(Duration::from_millis(60));
@@ -70,9 +70,9 @@ fn without_the_number_of_the_batch_lost_answers_double_counts() {
     let port = redis.port();
     let proxy = Proxy::start(port, move || forget_batch_numbers(port));
     let hasher = mine_through(&proxy, "1");
-    let (counted, done) = (hashes(&redis), hasher.answered());
+    let (counted, done) = (redis.hashes(), hasher.answered());
     assert!(counted > done, "{counted} counted, {done} done");
-    assert_eq!(wallet(&redis), hasher.coins());
+    assert_eq!(redis.wallet(), hasher.coins());
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_plain_increment_that_is_sent_again_counts_twice() {
         sent += 1;
         while increment(proxy.address()).is_none() {}
     }
-    assert_eq!(hashes(&redis), sent + proxy.lost());
+    assert_eq!(redis.hashes(), sent + proxy.lost());
 }
 
 /// Lets a worker mine until many answers were lost, and returns its hasher.
@@ -102,13 +102,12 @@ fn mine_through(proxy: &Proxy, concurrency: &str) -> Peer {
 fn assert_exact(redis: &Redis, hasher: &Peer) {
     assert!(hasher.answered() > 100, "only {} hashes", hasher.answered());
     assert!(!hasher.coins().is_empty());
-    assert_eq!(hashes(redis), hasher.answered());
-    assert_eq!(wallet(redis), hasher.coins());
+    assert_eq!(redis.hashes(), hasher.answered());
+    assert_eq!(redis.wallet(), hasher.coins());
 }
 
 fn forget_batch_numbers(port: u16) {
-    const FORGET: &str =
-        "for _, key in ipairs(redis.call('KEYS', 'dockercoins:flush:*')) do redis.call('DEL', key) end";
+    const FORGET: &str = "for _, key in ipairs(redis.call('KEYS', 'dockercoins:flush:*')) do redis.call('DEL', key) end";
     let mut redis = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let length = FORGET.len();
     write!(redis, "*3\r\n$4\r\nEVAL\r\n${length}\r\n{FORGET}\r\n$1\r\n0\r\n").unwrap();

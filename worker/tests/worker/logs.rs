@@ -6,9 +6,9 @@ use sha2::{Digest, Sha256};
 use testkit::{Process, Redis};
 
 use crate::{
-    PATIENCE, eventually, hashes,
+    PATIENCE, eventually,
     peer::{self, Peer},
-    wallet, worker,
+    worker,
 };
 
 /// Waits until a line ends with this text after its time and level.
@@ -24,7 +24,7 @@ fn units_of_work_are_logged_verbatim_and_the_first_line_says_none() {
     let Some(redis) = Redis::start() else { return };
     let (rng, hasher) = (Peer::rng(), Peer::hasher());
     let worker = worker(&rng, &hasher, &redis.url(), &[]);
-    eventually("the worker counts", || hashes(&redis) > 0);
+    eventually("the worker counts", || redis.hashes() > 0);
     let lines = worker.lines();
     let mut units = lines.iter().filter_map(|line| {
         line.strip_suffix(" units of work done, updating hash counter")?.rsplit(' ').next()
@@ -40,7 +40,7 @@ fn a_coin_is_logged_with_the_first_eight_digits_of_its_hash() {
     let Some(redis) = Redis::start() else { return };
     let (rng, hasher) = (Peer::rng(), Peer::hasher());
     let worker = worker(&rng, &hasher, &redis.url(), &[]);
-    eventually("a coin is in the wallet", || !wallet(&redis).is_empty());
+    eventually("a coin is in the wallet", || !redis.wallet().is_empty());
     for (hash, _) in hasher.coins() {
         wait_for_info(&worker, &format!("Coin found: {}...", &hash[..8]));
     }
@@ -61,8 +61,8 @@ fn a_coin_that_comes_again_is_logged_and_kept_once() {
     wait_for_info(&worker, "We already had that coin");
     worker.terminate();
     assert!(worker.wait(PATIENCE).success());
-    assert_eq!(hashes(&redis), hasher.answered());
-    assert_eq!(wallet(&redis), [(hex::encode(Sha256::digest(&bytes)), hex::encode(&bytes))]);
+    assert_eq!(redis.hashes(), hasher.answered());
+    assert_eq!(redis.wallet(), [(hex::encode(Sha256::digest(&bytes)), hex::encode(&bytes))]);
     let said = |text| worker.lines().iter().filter(|line| line.ends_with(text)).count() as u64;
     assert_eq!(said("  INFO We already had that coin"), hasher.answered() - 1);
 }
@@ -92,9 +92,9 @@ fn any_other_value_of_debug_is_off_and_no_error() {
     let Some(redis) = Redis::start() else { return };
     let (rng, hasher) = (Peer::rng(), Peer::hasher());
     for no in ["1", "no", "true", "", "0"] {
-        let before = hashes(&redis);
+        let before = redis.hashes();
         let worker = worker(&rng, &hasher, &redis.url(), &[("DEBUG", no)]);
-        eventually("the worker counts", || hashes(&redis) > before);
+        eventually("the worker counts", || redis.hashes() > before);
         let lines = worker.lines().join("\n");
         assert!(!lines.contains("DEBUG"), "DEBUG={no}:\n{lines}");
         assert!(!lines.contains("No coin found"), "DEBUG={no}:\n{lines}");

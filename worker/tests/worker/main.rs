@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use testkit::{Process, Redis};
+use testkit::Process;
 
 use crate::peer::Peer;
 
@@ -36,27 +36,6 @@ fn worker(rng: &Peer, hasher: &Peer, redis_url: &str, settings: &[(&str, &str)])
     ];
     env.extend(settings);
     Process::start(env!("CARGO_BIN_EXE_worker"), &[], &env)
-}
-
-/// The counter in redis, 0 before the first batch.
-fn hashes(redis: &Redis) -> u64 {
-    let hashes = redis.cli(&["GET", "hashes"]);
-    if hashes.is_empty() { 0 } else { hashes.parse().expect("a number") }
-}
-
-/// The wallet in redis: hash and bytes, both in hex, sorted.
-fn wallet(redis: &Redis) -> Vec<(String, String)> {
-    const IN_HEX: &str = "local wallet = redis.call('HGETALL', 'wallet')
-        for i = 2, #wallet, 2 do
-          wallet[i] = wallet[i]:gsub('.', function(c) return ('%02x'):format(c:byte()) end)
-        end
-        return wallet";
-    let lines = redis.cli(&["EVAL", IN_HEX, "0"]);
-    let lines: Vec<&str> = lines.lines().filter(|line| !line.is_empty()).collect();
-    let coins = lines.chunks_exact(2).map(|coin| (coin[0].to_owned(), coin[1].to_owned()));
-    let mut coins: Vec<_> = coins.collect();
-    coins.sort();
-    coins
 }
 
 /// Waits until something is so.

@@ -16,7 +16,10 @@ use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket, 
 use sha2::{Digest, Sha256};
 
 /// Answers one request, whose body it gets; returns whether the connection stays open.
-pub(crate) trait Script: Fn(&Peer, &[u8], &mut TcpStream) -> bool + Send + Sync + 'static {}
+pub(crate) trait Script:
+    Fn(&Peer, &[u8], &mut TcpStream) -> bool + Send + Sync + 'static
+{
+}
 
 impl<F: Fn(&Peer, &[u8], &mut TcpStream) -> bool + Send + Sync + 'static> Script for F {}
 

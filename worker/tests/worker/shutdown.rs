@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use testkit::Redis;
 
 use crate::{
-    PATIENCE, eventually, hashes,
+    PATIENCE, eventually,
     peer::{self, Peer},
     proxy::Proxy,
-    wallet, worker,
+    worker,
 };
 
 /// A report that never comes by itself.
@@ -21,11 +21,15 @@ fn the_last_counts_are_reported_on_sigterm_and_on_ctrl_c() {
         let (rng, hasher) = (Peer::rng(), Peer::hasher());
         let mut worker = worker(&rng, &hasher, &redis.url(), &[NEVER]);
         eventually("some work is done", || !hasher.coins().is_empty());
-        assert_eq!(hashes(&redis), 0);
-        if by_terminal { worker.interrupt() } else { worker.terminate() }
+        assert_eq!(redis.hashes(), 0);
+        if by_terminal {
+            worker.interrupt()
+        } else {
+            worker.terminate()
+        }
         assert!(worker.wait(PATIENCE).success());
-        assert_eq!(hashes(&redis), hasher.answered());
-        assert_eq!(wallet(&redis), hasher.coins());
+        assert_eq!(redis.hashes(), hasher.answered());
+        assert_eq!(redis.wallet(), hasher.coins());
     }
 }
 
@@ -40,8 +44,8 @@ fn the_last_counts_wait_for_a_redis_that_comes_back() {
     worker.wait_for("SIGTERM received", PATIENCE);
     redis.start_again();
     assert!(worker.wait(PATIENCE).success());
-    assert_eq!(hashes(&redis), hasher.answered());
-    assert_eq!(wallet(&redis), hasher.coins());
+    assert_eq!(redis.hashes(), hasher.answered());
+    assert_eq!(redis.wallet(), hasher.coins());
 }
 
 #[test]
@@ -69,7 +73,7 @@ fn a_redis_that_hangs_does_not_hold_up_the_end() {
     let proxy = Proxy::start(redis.port(), || {});
     proxy.heal();
     let mut worker = worker(&rng, &hasher, &proxy.url(), &[("SHUTDOWN_TIMEOUT", "1s")]);
-    eventually("the worker counts", || hashes(&redis) > 0);
+    eventually("the worker counts", || redis.hashes() > 0);
     proxy.freeze();
     // All loops come to wait for the report.
     let mut before = 0;
@@ -88,22 +92,22 @@ fn a_redis_that_hangs_does_not_hold_up_the_end() {
 fn a_peer_that_hangs_or_a_long_pause_does_not_hold_up_the_end() {
     let Some(redis) = Redis::start() else { return };
     let (rng, hasher) = (Peer::rng(), Peer::hasher());
-    let hanging = [Peer::open(peer::hang), Peer::open(peer::hang)];
+    let (silent_rng, silent_hasher) = (Peer::open(peer::hang), Peer::open(peer::hang));
     let closed = Peer::closed(peer::hang);
-    let cases: [(&Peer, &Peer, &[(&str, &str)], &dyn Fn(&[String]) -> bool); 4] = [
-        (&rng, &hasher, &[("DELAY", "1h")], &|lines| lines.iter().any(|line| line.contains(" 0 units"))),
-        (&hanging[0], &hasher, &[], &|_| hanging[0].requests() > 0),
-        (&rng, &hanging[1], &[], &|_| hanging[1].requests() > 0),
-        (&closed, &hasher, &[("RETRY", "1h")], &|lines| {
-            lines.iter().any(|line| line.contains("Waiting 1h and restarting."))
-        }),
-    ];
-    for (rng, hasher, settings, waits) in cases {
-        let mut worker = worker(rng, hasher, &redis.url(), settings);
+    let pause = ("DELAY", "1h");
+    let retry = ("RETRY", "1h");
+    let ends = |rng: &Peer, hasher: &Peer, setting, waits: &dyn Fn(&[String]) -> bool| {
+        let mut worker = worker(rng, hasher, &redis.url(), &[setting]);
         eventually("the worker waits", || waits(&worker.lines()));
         let start = Instant::now();
         worker.terminate();
         assert!(worker.wait(PATIENCE).success());
-        assert!(start.elapsed() < Duration::from_secs(2), "{settings:?}: {:?}", start.elapsed());
-    }
+        assert!(start.elapsed() < Duration::from_secs(2), "{setting:?}: {:?}", start.elapsed());
+    };
+    let says =
+        |text: &'static str| move |lines: &[String]| lines.iter().any(|line| line.contains(text));
+    ends(&rng, &hasher, pause, &says(" 0 units of work done"));
+    ends(&silent_rng, &hasher, retry, &|_| silent_rng.requests() > 0);
+    ends(&rng, &silent_hasher, retry, &|_| silent_hasher.requests() > 0);
+    ends(&closed, &hasher, retry, &says(" Waiting 1h and restarting."));
 }

@@ -2,7 +2,7 @@
 
 use testkit::Redis;
 
-use crate::{PATIENCE, eventually, hashes, peer::Peer, wallet, worker};
+use crate::{PATIENCE, eventually, peer::Peer, worker};
 
 #[test]
 fn a_redis_with_tls_is_used_when_its_authority_is_known() {
@@ -11,11 +11,11 @@ fn a_redis_with_tls_is_used_when_its_authority_is_known() {
     let authority = redis.authority().to_string_lossy().into_owned();
     let settings = [("SSL_CERT_FILE", authority.as_str())];
     let mut worker = worker(&rng, &hasher, &redis.url(), &settings);
-    eventually("the worker counts", || hashes(&redis) > 0);
+    eventually("the worker counts", || redis.hashes() > 0);
     worker.terminate();
     assert!(worker.wait(PATIENCE).success());
-    assert_eq!(hashes(&redis), hasher.answered());
-    assert_eq!(wallet(&redis), hasher.coins());
+    assert_eq!(redis.hashes(), hasher.answered());
+    assert_eq!(redis.wallet(), hasher.coins());
 }
 
 #[test]

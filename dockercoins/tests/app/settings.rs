@@ -1,0 +1,235 @@
+//! Settings of the real programs: what is ignored, and what is refused with which words.
+
+use std::net::TcpListener;
+
+use testkit::{Process, Redis, http};
+
+use crate::programs::{PATIENCE, SERVICES, eventually, path, service};
+
+/// What a program must refuse, and words that its only line must have.
+type Case<'a> = (&'a str, &'a [&'a str], &'a [(&'a str, &'a str)], &'a [&'a str]);
+
+/// Expects exit code 2 and one line on stderr with these words, and returns it.
+fn assert_refused((name, args, env, words): Case<'_>) -> String {
+    // Where it is not refused, it should at least not take ports that are not ours.
+    let mut settings = vec![("ADMIN_LISTEN", "127.0.0.1:0")];
+    if name != "worker" {
+        settings.push(("LISTEN", "127.0.0.1:0"));
+    }
+    settings.extend(env);
+    let mut process = Process::start(path(name), args, &settings);
+    let code = process.wait(PATIENCE).code();
+    let errors = process.errors();
+    assert_eq!((code, errors.len()), (Some(2), 1), "{name} {args:?} {env:?}: {errors:?}");
+    for word in words {
+        assert!(errors[0].contains(word), "{word:?} is not in {:?}", errors[0]);
+    }
+    errors[0].clone()
+}
+
+#[test]
+fn what_every_program_refuses_is_one_line_with_the_setting_and_a_right_value() {
+    for name in SERVICES.into_iter().chain(["dockercoins"]) {
+        let cases: [Case<'_>; 9] = [
+            (name, &["--no-such-flag"], &[], &["--no-such-flag"]),
+            (name, &["surprise"], &[], &["surprise"]),
+            (name, &[], &[("SHUTDOWN_TIMEOUT", "soon")], &["SHUTDOWN_TIMEOUT", "'soon'", "2s"]),
+            (name, &[], &[("SHUTDOWN_DELAY", "5")], &["SHUTDOWN_DELAY", "'5'", "2s"]),
+            (name, &["--shutdown-delay=-1s"], &[], &["--shutdown-delay", "'-1s'", "2s"]),
+            (name, &[], &[("LOG_FORMAT", "xml")], &["LOG_FORMAT", "'xml'", "text, json"]),
+            (
+                name,
+                &[],
+                &[("RUST_LOG", "rng=loud")],
+                &["RUST_LOG", "\"rng=loud\"", "info,access=off"],
+            ),
+            (name, &[], &[("RUST_LOG", "a=b=c")], &["RUST_LOG", "\"a=b=c\"", "info,access=off"]),
+            (
+                name,
+                &[],
+                &[("IGNORE_SIGTERM", "maybe")],
+                &["IGNORE_SIGTERM", "'maybe'", "right would be on"],
+            ),
+        ];
+        for case in cases {
+            assert_refused(case);
+        }
+    }
+}
+
+#[test]
+fn a_wrong_setting_of_a_service_is_one_line_with_the_setting_and_a_right_value() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let (missing, file) = (folder.path().join("missing"), file.display().to_string());
+    let missing = missing.display().to_string();
+    let url = "http://rng/ or http://10.0.0.1:8080/";
+    let cases: &[Case<'_>] = &[
+        ("rng", &[], &[("DELAY", "fast")], &["DELAY", "'fast'", "100ms"]),
+        ("rng", &[], &[("LANES", "0")], &["LANES", "0", "1..=65535"]),
+        ("rng", &[], &[("LANES", "many")], &["LANES", "'many'"]),
+        ("rng", &[], &[("MAX_BYTES", "lots")], &["MAX_BYTES", "'lots'", "64KiB"]),
+        ("rng", &[], &[("LISTEN", "80")], &["LISTEN", "'80'", "[::]:8080"]),
+        ("rng", &[], &[("LISTEN", "localhost:80")], &["LISTEN", "[::]:8080"]),
+        ("rng", &[], &[("ADMIN_LISTEN", "x")], &["ADMIN_LISTEN", "'x'", "[::]:8080"]),
+        ("hasher", &[], &[("MAX_BODY", "-1")], &["MAX_BODY", "'-1'", "64KiB"]),
+        ("hasher", &[], &[("DELAY", "1 parsec")], &["DELAY", "'1 parsec'", "100ms"]),
+        ("webui", &[], &[("FILES", &missing)], &["FILES", &missing, "FILES=./webui/files"]),
+        ("webui", &[], &[("FILES", &file)], &["FILES", &file, "FILES=./webui/files"]),
+        ("webui", &[], &[("REDIS_URL", "http://redis")], &["REDIS_URL", "redis://redis:6379"]),
+        ("worker", &[], &[("RNG_URL", "https://rng/")], &["RNG_URL", "'https://rng/'", url]),
+        ("worker", &[], &[("RNG_URL", "rng:80")], &["RNG_URL", "'rng:80'", url]),
+        ("worker", &[], &[("HASHER_URL", "http://")], &["HASHER_URL", "'http://'", url]),
+        ("worker", &[], &[("REDIS_URL", "redis")], &["REDIS_URL", "redis://redis:6379"]),
+        ("worker", &[], &[("REDIS_URL", "redis://h:x")], &["REDIS_URL", "redis://redis:6379"]),
+        ("worker", &[], &[("CONCURRENCY", "0")], &["CONCURRENCY", "1..=65535"]),
+        ("worker", &[], &[("INTERVAL", "x")], &["INTERVAL", "'x'", "100ms"]),
+        ("worker", &[], &[("RETRY", "x")], &["RETRY", "'x'", "100ms"]),
+        ("worker", &[], &[("TIMEOUT", "x")], &["TIMEOUT", "'x'", "100ms"]),
+        ("worker", &[], &[("CONNECTIONS", "2")], &["CONNECTIONS", "per-request, keep-alive"]),
+        ("worker", &[], &[("COIN_PREFIX", "xyz")], &["COIN_PREFIX", "'xyz'", "0 or 0000"]),
+        ("worker", &[], &[("COIN_PREFIX", "0A")], &["COIN_PREFIX", "'0A'", "0 or 0000"]),
+        ("dockercoins", &["--workers=0"], &[], &["--workers", "1..=65535"]),
+        ("dockercoins", &["--rngs=0"], &[], &["--rngs", "1..=65535"]),
+        ("dockercoins", &["--webui-port=x"], &[], &["--webui-port", "'x'"]),
+        ("dockercoins", &["--redis=http://x"], &[], &["--redis", "redis://redis:6379"]),
+        ("dockercoins", &["--redis=redis://x", "--data=x"], &[], &["--redis", "--data"]),
+    ];
+    for &case in cases {
+        assert_refused(case);
+    }
+}
+
+#[test]
+fn a_password_in_a_wrong_url_is_never_shown() {
+    for url in [
+        "redis://:s3cret@redis:port",
+        "redis://:s3cret",
+        "redis://someone:s3cret@",
+        "http://:s3cret@redis",
+        "redis:s3cret@redis",
+        "s3cret@redis:6379",
+        "redis://:s3c#ret@s3cret@redis:6379/x",
+    ] {
+        let words = ["redis://redis:6379"];
+        for name in ["worker", "webui"] {
+            let line = assert_refused((name, &[], &[("REDIS_URL", url)], &words));
+            assert!(line.contains("REDIS_URL") && !line.contains("s3c"), "{line}");
+        }
+        let line = assert_refused(("dockercoins", &["--redis", url], &[], &words));
+        assert!(line.contains("--redis") && !line.contains("s3c"), "{line}");
+    }
+    let line = assert_refused(("worker", &["redis://:s3cret@redis"], &[], &[]));
+    assert!(!line.contains("s3cret"), "{line}");
+}
+
+#[test]
+fn an_address_that_cannot_be_had_is_one_line_with_the_setting_and_a_right_value() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap();
+    let (address, port) = (taken.to_string(), taken.port().to_string());
+    for name in ["rng", "hasher", "webui"] {
+        let in_use = [&address, "already in use", "LISTEN=[::]:8080"];
+        assert_refused((name, &[], &[("LISTEN", &address)], &in_use));
+        let nobody = "192.0.2.1:80";
+        let no_such = [nobody, "no such address", "LISTEN=[::]:8080"];
+        assert_refused((name, &[], &[("LISTEN", nobody)], &no_such));
+    }
+    for name in SERVICES {
+        let in_use = [&address, "already in use", "ADMIN_LISTEN=[::]:8080"];
+        let line = assert_refused((name, &[], &[("ADMIN_LISTEN", &address)], &in_use));
+        assert!(line.starts_with("error: ADMIN_LISTEN: "), "{line}");
+    }
+    for flag in ["--webui-port", "--rng-port", "--hasher-port", "--admin-port"] {
+        let others = ["--webui-port=0", "--rng-port=0", "--hasher-port=0", "--admin-port=0"];
+        let mut args: Vec<&str> =
+            others.into_iter().filter(|other| !other.starts_with(flag)).collect();
+        args.extend([flag, &port]);
+        let in_use = [flag, &address, "already in use"];
+        assert_refused(("dockercoins", &args, &[], &in_use));
+    }
+}
+
+/// All settings of all services but addresses and URLs.
+const SETTINGS: [&str; 18] = [
+    "COIN_PREFIX",
+    "CONCURRENCY",
+    "CONNECTIONS",
+    "DEBUG",
+    "DELAY",
+    "FILES",
+    "IGNORE_SIGTERM",
+    "INTERVAL",
+    "LANES",
+    "LOG_FORMAT",
+    "MAX_BODY",
+    "MAX_BYTES",
+    "RETRY",
+    "RUST_LOG",
+    "SHUTDOWN_DELAY",
+    "SHUTDOWN_TIMEOUT",
+    "TIMEOUT",
+    "NO_COLOR",
+];
+
+#[test]
+fn empty_values_count_as_unset() {
+    assert_mines_with(&SETTINGS.map(|name| (name, "")));
+    // Where an address or a URL is empty, the flag says it.
+    for name in ["rng", "hasher", "webui"] {
+        let args = ["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"];
+        let env = [("LISTEN", ""), ("ADMIN_LISTEN", ""), ("REDIS_URL", "")];
+        let process = Process::start(path(name), &args, &env);
+        assert!(http::get(process.address("LISTEN"), "/").status < 400);
+    }
+    let args = ["--admin-listen=127.0.0.1:0", "--retry=1h"];
+    let env = [("RNG_URL", ""), ("HASHER_URL", ""), ("REDIS_URL", "")];
+    let worker = Process::start(path("worker"), &args, &env);
+    worker.wait_for(" ERROR redis:6379: ", PATIENCE);
+}
+
+#[test]
+fn the_variables_that_kubernetes_injects_do_no_harm() {
+    let mut env = Vec::new();
+    for service in ["RNG", "HASHER", "WEBUI", "REDIS", "WORKER", "KUBERNETES"] {
+        let port = if service == "REDIS" { "6379" } else { "80" };
+        let url = format!("tcp://10.43.0.17:{port}");
+        env.extend([
+            (format!("{service}_PORT"), url.clone()),
+            (format!("{service}_SERVICE_HOST"), "10.43.0.17".to_owned()),
+            (format!("{service}_SERVICE_PORT"), port.to_owned()),
+            (format!("{service}_SERVICE_PORT_HTTP"), port.to_owned()),
+            (format!("{service}_PORT_{port}_TCP"), url),
+            (format!("{service}_PORT_{port}_TCP_ADDR"), "10.43.0.17".to_owned()),
+            (format!("{service}_PORT_{port}_TCP_PORT"), port.to_owned()),
+            (format!("{service}_PORT_{port}_TCP_PROTO"), "tcp".to_owned()),
+        ]);
+    }
+    let env: Vec<_> = env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_mines_with(&env);
+}
+
+/// Starts all services with these variables and expects counts, through webui as well.
+fn assert_mines_with(env: &[(&str, &str)]) {
+    let Some(redis) = Redis::start() else { return };
+    let redis_url = redis.url();
+    let with = |settings: &[(&'static str, &str)], name: &str| {
+        let settings: Vec<_> = env.iter().copied().chain(settings.iter().copied()).collect();
+        service(name, &settings)
+    };
+    let (rng, hasher) = (with(&[], "rng"), with(&[], "hasher"));
+    let rng_url = format!("http://{}", rng.address("LISTEN"));
+    let hasher_url = format!("http://{}", hasher.address("LISTEN"));
+    let urls = [("RNG_URL", &*rng_url), ("HASHER_URL", &hasher_url), ("REDIS_URL", &redis_url)];
+    let worker = with(&urls, "worker");
+    let webui = with(&[("REDIS_URL", &redis_url)], "webui");
+    eventually("hashes are counted", || redis.hashes() > 0);
+    eventually("webui shows them", || {
+        let answer = http::get(webui.address("LISTEN"), "/json");
+        let counters: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        counters["hashes"].as_str().is_some_and(|hashes| hashes != "0")
+    });
+    let lines = worker.lines().join("\n");
+    assert!(!lines.contains("ERROR"), "{lines}");
+}

@@ -1,0 +1,261 @@
+//! Every program ends when it is told to, and has answered everything by then.
+
+use std::{
+    io::Read,
+    net::TcpListener,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use testkit::{Process, Redis, http};
+
+use crate::programs::{
+    NO_REDIS, PATIENCE, SERVICES, application, ask_fifty_times, assert_ends_soon, eventually, path,
+    service,
+};
+
+const SIGNALS: [fn(&Process); 2] = [Process::terminate, Process::interrupt];
+
+#[test]
+fn rng_answers_its_whole_lane_and_ends() {
+    for signal in SIGNALS {
+        let mut rng = service("rng", &[]);
+        let clients = ask_fifty_times(rng.address("LISTEN"), "GET /32", b"");
+        rng.wait_for("\"GET /32 HTTP/1.1\" 200", PATIENCE);
+        assert_ends_soon("rng", &mut rng, signal);
+        for client in clients {
+            let answer = http::answer(client).unwrap();
+            assert_eq!((answer.status, answer.body.len()), (200, 32));
+        }
+    }
+}
+
+#[test]
+fn hasher_answers_everybody_and_ends_however_long_its_delay() {
+    for signal in SIGNALS {
+        let mut hasher = service("hasher", &[("DELAY", "1h")]);
+        let clients = ask_fifty_times(hasher.address("LISTEN"), "POST /", b"abc");
+        assert_ends_soon("hasher", &mut hasher, signal);
+        for client in clients {
+            let answer = http::answer(client).unwrap();
+            assert_eq!(answer.status, 200);
+            assert!(answer.text().starts_with("ba7816bf8f01cfea"), "{}", answer.text());
+        }
+    }
+}
+
+#[test]
+fn webui_answers_everybody_and_ends_even_when_redis_hangs() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("redis://{}", silent.local_addr().unwrap());
+    for signal in SIGNALS {
+        let mut webui = service("webui", &[("REDIS_URL", &url)]);
+        let mut clients = ask_fifty_times(webui.address("LISTEN"), "GET /json", b"");
+        let pages = ask_fifty_times(webui.address("LISTEN"), "GET /index.html", b"");
+        assert_ends_soon("webui without redis", &mut webui, signal);
+        for page in pages {
+            assert_eq!(http::answer(page).unwrap().status, 200);
+        }
+        for client in clients.drain(..) {
+            assert_eq!(http::answer(client).unwrap().status, 503);
+        }
+    }
+}
+
+#[test]
+fn webui_answers_everybody_and_ends() {
+    let Some(redis) = Redis::start() else { return };
+    for signal in SIGNALS {
+        let mut webui = service("webui", &[("REDIS_URL", &redis.url())]);
+        let clients = ask_fifty_times(webui.address("LISTEN"), "GET /json", b"");
+        assert_ends_soon("webui", &mut webui, signal);
+        for client in clients {
+            assert_eq!(http::answer(client).unwrap().status, 200);
+        }
+    }
+}
+
+#[test]
+fn a_thread_that_blocks_does_not_hold_up_the_end() {
+    // Nobody ever writes into this page; a name server that is away blocks a thread just as well.
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("index.html");
+    assert!(Command::new("mkfifo").arg(&page).status().unwrap().success());
+    let files = ("FILES", folder.path().to_str().unwrap());
+    let mut webui = service("webui", &[files, ("SHUTDOWN_TIMEOUT", "200ms")]);
+    let _client = http::ask(webui.address("LISTEN"), "GET /index.html", b"").unwrap();
+    thread::sleep(Duration::from_millis(200));
+    assert_ends_soon("webui with a blocked thread", &mut webui, Process::terminate);
+}
+
+#[test]
+fn worker_ends_while_the_lane_is_full_and_its_last_counts_are_in_redis() {
+    for signal in SIGNALS {
+        let Some(redis) = Redis::start() else { return };
+        let (mut rng, mut hasher) = (service("rng", &[]), service("hasher", &[]));
+        let rng_url = format!("http://{}", rng.address("LISTEN"));
+        let hasher_url = format!("http://{}", hasher.address("LISTEN"));
+        let mut worker = service(
+            "worker",
+            &[
+                ("RNG_URL", &rng_url),
+                ("HASHER_URL", &hasher_url),
+                ("REDIS_URL", &redis.url()),
+                ("CONCURRENCY", "10"),
+            ],
+        );
+        hasher.wait_for("\"POST / HTTP/1.1\" 200", PATIENCE);
+        let clients = ask_fifty_times(rng.address("LISTEN"), "GET /1", b"");
+        thread::sleep(Duration::from_millis(300));
+        assert_ends_soon("worker", &mut worker, signal);
+        assert_ends_soon("rng after the worker", &mut rng, signal);
+        assert_ends_soon("hasher after the worker", &mut hasher, signal);
+        assert!(clients.into_iter().all(|client| http::answer(client).unwrap().status == 200));
+        let hashed = |line: &&String| line.contains("\"POST / HTTP/1.1\" 200");
+        assert_eq!(redis.hashes(), hasher.lines().iter().filter(hashed).count() as u64);
+    }
+}
+
+#[test]
+fn the_application_answers_everybody_reports_everything_and_ends_with_a_summary() {
+    for signal in SIGNALS {
+        let data = tempfile::tempdir().unwrap();
+        let file = data.path().join("coins.redb");
+        let flag = format!("--data={}", file.display());
+        let mut app = application(&[&flag, "--workers=10"], &[]);
+        app.wait_for("\"POST / HTTP/1.1\" 200", PATIENCE);
+        let clients = ask_fifty_times(app.address("--rng-port"), "GET /32", b"");
+        thread::sleep(Duration::from_millis(300));
+        assert_ends_soon("dockercoins", &mut app, signal);
+        for client in clients {
+            assert_eq!(http::answer(client).unwrap().status, 200);
+        }
+        let summary = app.wait_for("Mined ", Duration::ZERO);
+        app.wait_for("Mean time per stage: pause ", Duration::ZERO);
+        assert_eq!(counted(&file), summary.split(' ').nth(1).unwrap().parse::<u64>().unwrap());
+        let hashed = |line: &&String| line.contains("\"POST / HTTP/1.1\" 200");
+        assert_eq!(counted(&file), app.lines().iter().filter(hashed).count() as u64);
+    }
+}
+
+/// The hashes in the file of an application that has ended.
+fn counted(file: &std::path::Path) -> u64 {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let store = store::Store::file(file).unwrap();
+    let totals = runtime.block_on(store.totals()).unwrap();
+    totals.hashes.expect("a count").parse().unwrap()
+}
+
+/// Every program, idle.
+fn everything(settings: &[(&str, &str)]) -> Vec<(&'static str, Process)> {
+    let mut programs: Vec<_> =
+        SERVICES.iter().map(|&name| (name, service(name, settings))).collect();
+    let (_, redis) = NO_REDIS;
+    programs.push(("dockercoins", application(&[&format!("--redis={redis}")], settings)));
+    programs
+}
+
+/// Host and port of the admin endpoints.
+fn admin(name: &str, process: &Process) -> std::net::SocketAddr {
+    process.address(if name == "dockercoins" { "--admin-port" } else { "ADMIN_LISTEN" })
+}
+
+#[test]
+fn ignore_sigterm_keeps_every_program_serving_until_ctrl_c() {
+    for (name, mut process) in everything(&[("IGNORE_SIGTERM", "on")]) {
+        let admin = admin(name, &process);
+        for _ in 0..3 {
+            process.terminate();
+        }
+        process.wait_for("SIGTERM ignored", PATIENCE);
+        thread::sleep(Duration::from_millis(200));
+        assert!(process.is_running(), "{name}");
+        assert_eq!(http::get(admin, "/readyz").status, 200, "{name}");
+        if let "rng" | "hasher" = name {
+            assert_eq!(http::get(process.address("LISTEN"), "/").status, 200);
+        }
+        assert_ends_soon(name, &mut process, Process::interrupt);
+    }
+}
+
+#[test]
+fn a_second_signal_ends_every_program_at_once() {
+    for (second, code) in [(Process::terminate as fn(&Process), 143), (Process::interrupt, 130)] {
+        for (name, mut process) in everything(&[("SHUTDOWN_DELAY", "60s")]) {
+            admin(name, &process);
+            process.terminate();
+            process.wait_for("SIGTERM received, stopping", PATIENCE);
+            let start = Instant::now();
+            second(&process);
+            assert_eq!(process.wait(PATIENCE).code(), Some(code), "{name}");
+            assert!(start.elapsed() < Duration::from_secs(2), "{name}: {:?}", start.elapsed());
+        }
+    }
+}
+
+#[test]
+fn during_the_shutdown_delay_a_service_serves_and_is_not_ready() {
+    for (name, mut process) in everything(&[("SHUTDOWN_DELAY", "1500ms")]) {
+        let admin = admin(name, &process);
+        assert_eq!(http::get(admin, "/readyz").status, 200, "{name}");
+        let start = Instant::now();
+        process.terminate();
+        eventually("not ready", || http::get(admin, "/readyz").status == 503);
+        assert_eq!(http::get(admin, "/healthz").status, 200, "{name}");
+        if let "rng" | "hasher" = name {
+            let answer = http::get(process.address("LISTEN"), "/");
+            assert_eq!(answer.status, 200);
+            assert!(answer.head.to_lowercase().contains("connection: close"), "{}", answer.head);
+        }
+        assert_eq!(process.wait(PATIENCE).code(), Some(0), "{name}");
+        let time = start.elapsed();
+        assert!(time >= Duration::from_millis(1450), "{name} ended after {time:?}");
+    }
+}
+
+#[test]
+fn a_client_that_keeps_its_connection_is_told_to_leave() {
+    let mut rng = service("rng", &[("SHUTDOWN_DELAY", "1s")]);
+    let mut client = std::net::TcpStream::connect(rng.address("LISTEN")).unwrap();
+    let mut ask = || {
+        use std::io::Write;
+        client.write_all(b"GET / HTTP/1.1\r\nHost: rng\r\n\r\n").unwrap();
+        let mut buffer = [0; 4096];
+        let n = client.read(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..n]).to_lowercase()
+    };
+    assert!(!ask().contains("connection: close"));
+    rng.terminate();
+    rng.wait_for("SIGTERM received", PATIENCE);
+    assert!(ask().contains("connection: close"));
+    assert_eq!(rng.wait(PATIENCE).code(), Some(0));
+}
+
+#[test]
+fn healthcheck_tells_whether_the_service_is_ready() {
+    for name in SERVICES {
+        let healthcheck = |admin: &str| {
+            let mut check =
+                Process::start(path(name), &["healthcheck"], &[("ADMIN_LISTEN", admin)]);
+            let code = check.wait(PATIENCE).code();
+            (code, check.errors())
+        };
+        for listen in ["127.0.0.1:0", "[::]:0"] {
+            let settings = [("ADMIN_LISTEN", listen), ("SHUTDOWN_DELAY", "60s")];
+            let process = service(name, &settings);
+            let port = process.address("ADMIN_LISTEN").port();
+            let admin = format!("{}:{port}", listen.strip_suffix(":0").unwrap());
+            assert_eq!(healthcheck(&admin), (Some(0), vec![]), "{name}");
+            process.terminate();
+            process.wait_for("SIGTERM received", PATIENCE);
+            let (code, errors) = healthcheck(&admin);
+            assert_eq!(code, Some(1), "{name}: {errors:?}");
+            assert!(errors[0].contains("not ready") && errors.len() == 1, "{errors:?}");
+            drop(process);
+            let (code, errors) = healthcheck(&admin);
+            assert_eq!(code, Some(1), "{name}: {errors:?}");
+            assert!(errors[0].contains("nothing listens on") && errors.len() == 1, "{errors:?}");
+        }
+    }
+}

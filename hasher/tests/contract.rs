@@ -1,0 +1,321 @@
+//! What hasher answers over real sockets.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+#[allow(dead_code, reason = "each crate needs a part of it")]
+#[path = "../../chassis/tests/service/mod.rs"]
+mod service;
+
+use std::{
+    fs,
+    net::{Ipv6Addr, Shutdown as Half, SocketAddr},
+    thread,
+    time::{Duration, Instant},
+};
+
+use chassis::{ByteSize, Limits, Shutdown, defaults};
+use hasher::Settings;
+use testkit::{
+    Process,
+    http::{self, Answer},
+};
+
+use crate::service::{Client, Service, ask, header, timing};
+
+const MIB: usize = 1024 * 1024;
+
+/// Source: FIPS 180-2, appendix B, and NIST's example values.
+const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+const MILLION_A: &str = "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0";
+/// head -c 104857600 /dev/zero | tr '\0' a | sha256sum
+const HUNDRED_MIB_OF_A: &str = "cee41e98d0a6ad65cc0ec77a2ba50bf26d64dc9007f7f1c7d7df68b8b71291a6";
+
+fn start_with(settings: &Settings) -> Service {
+    Service::start(Limits::default(), |stop| hasher::router(settings, stop))
+}
+
+fn start(delay: Duration) -> Service {
+    start_with(&Settings { delay, ..defaults() })
+}
+
+fn without_delay() -> Service {
+    start(Duration::ZERO)
+}
+
+fn with_max_body(bytes: u64) -> Service {
+    start_with(&Settings { max_body: ByteSize(bytes), delay: Duration::ZERO })
+}
+
+fn post(address: SocketAddr, body: &[u8]) -> Answer {
+    http::answer(http::ask(address, "POST /", body).unwrap()).unwrap()
+}
+
+#[test]
+fn it_says_who_it_is() {
+    let hostname = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let service = without_delay();
+    let answer = ask(service.address, "GET", "/");
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.text(), format!("HASHER running on {}\n", hostname.trim()));
+    let head = ask(service.address, "HEAD", "/");
+    assert_eq!(head.status, 200);
+    assert_eq!(header(&head, "content-length"), header(&answer, "content-length"));
+}
+
+#[test]
+fn it_hashes_what_is_posted() {
+    let service = without_delay();
+    for (body, hash) in [(&b""[..], EMPTY), (b"abc", ABC), (&[b'a'; 1_000_000], MILLION_A)] {
+        let answer = post(service.address, body);
+        assert_eq!((answer.status, answer.text().as_str()), (200, hash));
+        assert!(header(&answer, "content-type").unwrap().starts_with("text/plain"));
+    }
+    let mut client = service.connect();
+    client.send("POST / HTTP/1.1\r\nHost: hasher\r\n\r\n");
+    assert_eq!(client.answer().text(), EMPTY);
+}
+
+#[test]
+fn it_hashes_any_type_of_content() {
+    let service = without_delay();
+    for content_type in [
+        "application/octet-stream",
+        "application/x-www-form-urlencoded",
+        "application/json",
+        "multipart/form-data; boundary=b",
+        "no type at all",
+    ] {
+        let mut client = service.connect();
+        client.send(format!(
+            "POST / HTTP/1.1\r\nHost: hasher\r\nContent-Type: {content_type}\r\n\
+             Content-Length: 3\r\n\r\nabc"
+        ));
+        assert_eq!(client.answer().text(), ABC, "{content_type}");
+    }
+}
+
+#[test]
+fn it_hashes_bytes_that_are_no_text() {
+    let bytes: Vec<u8> = (0..=255).collect();
+    let hash = "40aff2e9d2d8922e47afd4648e6967497158785fbd1da870e7110266bf944880";
+    assert_eq!(post(without_delay().address, &bytes).text(), hash);
+}
+
+#[test]
+fn it_hashes_a_body_in_chunks_without_its_trailers() {
+    let service = without_delay();
+    let mut client = service.connect();
+    client.send("POST / HTTP/1.1\r\nHost: hasher\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n");
+    client.send("2;name=value\r\nbc\r\n");
+    client.send("0\r\nTrailer: d\r\n\r\n");
+    assert_eq!(client.answer().text(), ABC);
+}
+
+#[test]
+fn it_waits_for_a_body_that_comes_byte_by_byte() {
+    let service = without_delay();
+    let mut client = service.connect();
+    client.send("POST / HTTP/1.1\r\nHost: hasher\r\nContent-Length: 3\r\n\r\n");
+    for byte in ["a", "b", "c"] {
+        assert!(client.is_silent(Duration::from_millis(50)));
+        client.send(byte);
+    }
+    assert_eq!(client.answer().text(), ABC);
+}
+
+#[test]
+fn it_asks_for_the_body_of_a_client_that_wants_to_be_asked() {
+    let service = with_max_body(3);
+    let expect = |length| {
+        format!(
+            "POST / HTTP/1.1\r\nHost: hasher\r\nExpect: 100-continue\r\n\
+             Content-Length: {length}\r\n\r\n"
+        )
+    };
+    let mut client = service.connect();
+    client.send(expect(3));
+    assert_eq!(client.head().status, 100);
+    client.send("abc");
+    assert_eq!(client.answer().text(), ABC);
+
+    let mut client = service.connect();
+    client.send(expect(4));
+    assert_eq!(client.answer().status, 413);
+}
+
+#[test]
+fn it_hashes_many_bodies_at_once() {
+    let delay = Duration::from_millis(500);
+    let service = start(delay);
+    let started = Instant::now();
+    let clients: Vec<_> =
+        (0..10).map(|_| http::ask(service.address, "POST /", b"abc").unwrap()).collect();
+    for client in clients {
+        let answer = http::answer(client).unwrap();
+        assert_eq!(answer.text(), ABC);
+        assert_eq!(timing(&answer, "queue"), 0.0);
+        assert!(timing(&answer, "delay") >= 500.0);
+    }
+    assert!(started.elapsed() < 5 * delay, "{:?}", started.elapsed());
+}
+
+#[test]
+fn nothing_waits_for_a_hash() {
+    let service = start(Duration::from_secs(3600));
+    let mut hashing = service.connect();
+    hashing.send("POST / HTTP/1.1\r\nHost: hasher\r\nContent-Length: 3\r\n\r\nabc");
+    assert!(hashing.is_silent(Duration::from_millis(100)));
+    let answer = ask(service.address, "GET", "/");
+    assert_eq!((timing(&answer, "queue"), timing(&answer, "delay")), (0.0, 0.0));
+    assert_eq!(ask(service.address, "POST", "/x").status, 404);
+}
+
+#[test]
+fn out_of_the_box_a_hash_takes_a_tenth_of_a_second() {
+    let service = start_with(&defaults());
+    let started = Instant::now();
+    for _ in 0..3 {
+        post(service.address, b"");
+    }
+    assert!(started.elapsed() >= Duration::from_millis(300));
+}
+
+#[test]
+fn everything_else_is_not_found() {
+    let service = without_delay();
+    for (method, path) in
+        [("POST", "/x"), ("GET", "/x"), ("PUT", "/"), ("DELETE", "/"), ("BREW", "/")]
+    {
+        assert_eq!(ask(service.address, method, path).status, 404, "{method} {path}");
+    }
+}
+
+#[test]
+fn an_oversized_body_is_refused_in_one_sentence() {
+    let service = with_max_body(3);
+    assert_eq!(post(service.address, b"abc").text(), ABC);
+
+    let head = "POST / HTTP/1.1\r\nHost: hasher\r\n";
+    for request in [
+        format!("{head}Content-Length: 4\r\n\r\nabcd"),
+        format!("{head}Content-Length: 99999999999\r\n\r\n"),
+        format!("{head}Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n"),
+    ] {
+        let mut client = service.connect();
+        client.send(request);
+        let answer = client.answer();
+        assert_eq!(answer.status, 413);
+        assert_eq!(answer.text(), "Please send at most 3 bytes at once.\n");
+    }
+    service.assert_alive();
+}
+
+#[test]
+fn a_client_that_sends_an_oversized_body_to_its_end_is_cut_or_answered() {
+    let service = with_max_body(1000);
+    let mut client = service.connect();
+    client.send(format!("POST / HTTP/1.1\r\nHost: hasher\r\nContent-Length: {}\r\n\r\n", 8 * MIB));
+    let _ = client.try_send(vec![0; 8 * MIB]);
+    let answer = String::from_utf8(client.rest()).unwrap();
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 413"), "{answer}");
+    service.assert_alive();
+}
+
+#[test]
+fn a_body_cut_short_is_not_hashed() {
+    let service = without_delay();
+    for head in ["Content-Length: 10\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n3\r\n"] {
+        for half in [Half::Write, Half::Both] {
+            let mut client = service.connect();
+            client.send(format!("POST / HTTP/1.1\r\nHost: hasher\r\n{head}abc"));
+            client.socket().shutdown(half).unwrap();
+            let answer = String::from_utf8(client.rest()).unwrap();
+            assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
+        }
+    }
+    service.assert_alive();
+}
+
+#[test]
+fn a_body_in_broken_chunks_is_refused() {
+    let service = without_delay();
+    for chunks in ["zz\r\nabc\r\n", "3\r\nabcd\r\n", "-1\r\n", "fffffffffffffffff\r\na\r\n"] {
+        let mut client = service.connect();
+        client.send(format!(
+            "POST / HTTP/1.1\r\nHost: hasher\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}"
+        ));
+        let answer = String::from_utf8(client.rest()).unwrap();
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{chunks:?}: {answer}");
+    }
+    service.assert_alive();
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let service = start(Duration::from_millis(10));
+    let mut client = service.connect();
+    let post =
+        |length| format!("POST / HTTP/1.1\r\nHost: hasher\r\nContent-Length: {length}\r\n\r\n");
+    client.send(format!("{}abc{}{}abc", post(3), post(0), post(3)));
+    let answers = [client.answer().text(), client.answer().text(), client.answer().text()];
+    assert_eq!(answers, [ABC, EMPTY, ABC]);
+}
+
+#[test]
+fn bodies_on_their_way_are_hashed_when_the_service_stops() {
+    let service = start_with(&defaults());
+    let mut half: Vec<Client> = (0..10).map(|_| service.connect()).collect();
+    for client in &mut half {
+        client.send("POST / HTTP/1.1\r\nHost: hasher\r\nContent-Length: 3\r\n\r\na");
+    }
+    thread::sleep(Duration::from_millis(100));
+    service.stop();
+    thread::sleep(Duration::from_millis(300));
+    for client in &mut half {
+        client.send("bc");
+        let answer = client.answer();
+        assert_eq!(answer.text(), ABC);
+        assert_eq!(header(&answer, "connection"), Some("close"));
+    }
+    service.wait(Duration::from_secs(10));
+}
+
+#[test]
+fn it_listens_on_ipv6() {
+    let ipv6 = (Ipv6Addr::LOCALHOST, 0).into();
+    if std::net::TcpListener::bind(ipv6).is_err() {
+        return testkit::skip("this host has no IPv6");
+    }
+    let shutdown = Shutdown::new(Duration::from_secs(3600));
+    let router = |stop| hasher::router(&defaults(), stop);
+    let service = Service::start_on(ipv6, Limits::default(), shutdown, router);
+    assert_eq!(post(service.address, b"abc").text(), ABC);
+}
+
+#[test]
+fn large_bodies_leave_memory_flat() {
+    let env = [("LISTEN", "127.0.0.1:0"), ("ADMIN_LISTEN", "127.0.0.1:0"), ("DELAY", "0s")];
+    let hasher = Process::start(env!("CARGO_BIN_EXE_hasher"), &[], &env);
+    let address = hasher.address("LISTEN");
+    http::get(address, "/");
+    let before = peak_memory(hasher.id());
+    let mut client = Client::connect(address);
+    let length = 100 * MIB;
+    client.send(format!("POST / HTTP/1.1\r\nHost: hasher\r\nContent-Length: {length}\r\n\r\n"));
+    let block = vec![b'a'; MIB];
+    for _ in 0..100 {
+        client.send(&block);
+    }
+    let answer = client.answer();
+    assert_eq!(answer.text(), HUNDRED_MIB_OF_A);
+    let growth = peak_memory(hasher.id()) - before;
+    assert!(growth < 40 * MIB, "{growth} bytes more");
+}
+
+/// The most memory that a process has had, in bytes.
+fn peak_memory(process: u32) -> usize {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    peak.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+}

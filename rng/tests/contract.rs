@@ -1,0 +1,282 @@
+//! What rng answers over real sockets.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+#[allow(dead_code, reason = "each crate needs a part of it")]
+#[path = "../../chassis/tests/service/mod.rs"]
+mod service;
+
+use std::{
+    fs,
+    net::Ipv6Addr,
+    thread,
+    time::{Duration, Instant},
+};
+
+use chassis::{ByteSize, Limits, Shutdown, defaults};
+use rng::Settings;
+use testkit::{Process, http};
+
+use crate::service::{Client, Service, ask, header, timing};
+
+const MIB: usize = 1024 * 1024;
+
+fn start_with(settings: &Settings) -> Service {
+    Service::start(Limits::default(), |stop| rng::router(settings, stop))
+}
+
+fn start(delay: Duration) -> Service {
+    start_with(&Settings { delay, ..defaults() })
+}
+
+fn without_delay() -> Service {
+    start(Duration::ZERO)
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: rng\r\n\r\n")
+}
+
+#[test]
+fn it_says_who_it_is() {
+    let hostname = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let answer = ask(without_delay().address, "GET", "/");
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.text(), format!("RNG running on {}\n", hostname.trim()));
+    assert_eq!(header(&answer, "content-type"), Some("text/html; charset=utf-8"));
+}
+
+#[test]
+fn it_gives_exactly_as_many_bytes_as_asked_for() {
+    let service = without_delay();
+    for (path, length) in
+        [("/0", 0), ("/1", 1), ("/32", 32), ("/032", 32), ("/65537", 65537), ("/1000000", 1000000)]
+    {
+        let answer = ask(service.address, "GET", path);
+        assert_eq!((answer.status, answer.body.len()), (200, length), "{path}");
+        assert_eq!(header(&answer, "content-type"), Some("application/octet-stream"));
+    }
+}
+
+#[test]
+fn no_two_answers_are_the_same() {
+    let service = without_delay();
+    let bytes = || ask(service.address, "GET", "/32").body;
+    assert_ne!(bytes(), bytes());
+    let large = ask(service.address, "GET", "/1000000").body;
+    let mut pieces: Vec<&[u8]> = large.chunks_exact(32).collect();
+    pieces.sort();
+    pieces.dedup();
+    assert_eq!(pieces.len(), large.len() / 32);
+}
+
+#[test]
+fn what_is_no_number_is_not_found() {
+    let service = without_delay();
+    for path in ["/abc", "/-1", "/1.5", "/+1", "/1e3", "/0x10", "/%20", "/%FF", "/32/", "/3/2"] {
+        assert_eq!(ask(service.address, "GET", path).status, 404, "{path}");
+    }
+}
+
+#[test]
+fn head_is_answered_like_get_without_the_body() {
+    let service = without_delay();
+    let mut client = service.connect();
+    for path in ["/32", "/104857600"] {
+        client.send(format!("HEAD {path} HTTP/1.1\r\nHost: rng\r\n\r\n"));
+        let answer = client.head();
+        assert_eq!(answer.status, 200);
+        assert_eq!(header(&answer, "content-length"), path.strip_prefix('/'));
+    }
+    client.send("HEAD / HTTP/1.1\r\nHost: rng\r\nConnection: close\r\n\r\n");
+    let answer = client.head();
+    let length = ask(service.address, "GET", "/").body.len();
+    assert_eq!(answer.status, 200);
+    assert_eq!(header(&answer, "content-length"), Some(length.to_string().as_str()));
+    assert!(client.rest().is_empty());
+}
+
+#[test]
+fn other_methods_are_not_allowed() {
+    let service = without_delay();
+    for path in ["/", "/32"] {
+        for (method, status) in [
+            ("OPTIONS", 200),
+            ("POST", 405),
+            ("PUT", 405),
+            ("DELETE", 405),
+            ("PATCH", 405),
+            ("BREW", 405),
+        ] {
+            let answer = ask(service.address, method, path);
+            assert_eq!(answer.status, status, "{method} {path}");
+            assert_eq!(header(&answer, "allow"), Some("GET, HEAD, OPTIONS"));
+        }
+    }
+}
+
+#[test]
+fn more_bytes_than_the_cap_are_refused_in_one_sentence() {
+    let service = start_with(&Settings { max_bytes: ByteSize(1000), ..defaults() });
+    assert_eq!(ask(service.address, "GET", "/1000").body.len(), 1000);
+    let digits = "9".repeat(1000);
+    for n in ["1001", "18446744073709551616", "99999999999999999999", &digits] {
+        let answer = ask(service.address, "GET", &format!("/{n}"));
+        assert_eq!(answer.status, 400);
+        assert_eq!(answer.text(), "Please ask for at most 1000 bytes at once.\n");
+    }
+    let service = start_with(&defaults());
+    assert_eq!(ask(service.address, "GET", "/104857601").status, 400);
+}
+
+#[test]
+fn the_header_tells_waiting_from_sleeping() {
+    let service = start(Duration::from_secs(1));
+    let mut first = service.connect();
+    first.send(get("/1"));
+    thread::sleep(Duration::from_millis(300));
+    let mut others: Vec<Client> = ["/", "/abc", "/2"]
+        .map(|path| {
+            let mut client = service.connect();
+            client.send(get(path));
+            client
+        })
+        .into();
+    let first = first.answer();
+    assert!(timing(&first, "delay") >= 1000.0);
+    for other in &mut others {
+        let other = other.answer();
+        let queue = timing(&other, "queue");
+        assert!(queue >= 100.0 && queue > timing(&first, "queue"), "{}", other.head);
+        let slept = if other.body.len() == 2 { 1000.0 } else { 0.0 };
+        assert!(timing(&other, "delay") >= slept, "{}", other.head);
+        assert_eq!(timing(&other, "delay") > 0.0, slept > 0.0, "{}", other.head);
+        assert!(timing(&other, "work") < 1000.0, "{}", other.head);
+    }
+}
+
+#[test]
+fn out_of_the_box_bytes_take_a_tenth_of_a_second() {
+    let service = start_with(&defaults());
+    let started = Instant::now();
+    for _ in 0..5 {
+        http::get(service.address, "/1");
+    }
+    assert!(started.elapsed() >= Duration::from_millis(500));
+    assert_eq!(timing(&ask(service.address, "GET", "/"), "delay"), 0.0);
+}
+
+#[test]
+fn a_slow_reader_holds_nobody_up() {
+    let service = without_delay();
+    let mut slow = service.connect();
+    slow.send(get("/52428800"));
+    assert_eq!(slow.head().status, 200);
+    for path in ["/", "/32"] {
+        assert_eq!(ask(service.address, "GET", path).status, 200);
+    }
+    let mut buffer = vec![0; MIB];
+    let mut received = 0;
+    while received < 50 * MIB {
+        let read = slow.read(&mut buffer);
+        assert_ne!(read, 0, "cut after {received} bytes");
+        received += read;
+    }
+    assert_eq!(received, 50 * MIB);
+    assert!(slow.is_silent(Duration::from_millis(50)));
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let service = start(Duration::from_millis(10));
+    let mut client = service.connect();
+    client.send([get("/1"), get("/abc"), get("/3")].concat());
+    let answers = [client.answer(), client.answer(), client.answer()];
+    assert_eq!(answers.each_ref().map(|answer| answer.status), [200, 404, 200]);
+    assert_eq!([answers[0].body.len(), answers[2].body.len()], [1, 3]);
+}
+
+#[test]
+fn a_request_with_a_body_is_answered() {
+    let service = without_delay();
+    for method in ["GET", "POST"] {
+        let mut client = service.connect();
+        let head = format!("{method} /8 HTTP/1.1\r\nHost: rng\r\nContent-Length: 4\r\n\r\n");
+        client.send(format!("{head}body"));
+        assert_eq!(client.answer().status, if method == "GET" { 200 } else { 405 });
+
+        let mut client = service.connect();
+        client.send(head.replace("4", "1000000000"));
+        assert_eq!(client.answer().status, if method == "GET" { 200 } else { 405 });
+        // The rest of the body is not waited for.
+        client.rest();
+    }
+    service.assert_alive();
+}
+
+#[test]
+fn a_request_in_the_lane_outlives_every_limit() {
+    let short = Duration::from_millis(100);
+    let limits =
+        Limits { first_byte: short, header: short, stalled_write: short, ..Limits::default() };
+    let settings = Settings { delay: 4 * short, ..defaults() };
+    let service = Service::start(limits, |stop| rng::router(&settings, stop));
+    let mut clients = [(); 4].map(|()| service.connect());
+    clients.iter_mut().for_each(|client| client.send(get("/32")));
+    for client in &mut clients {
+        assert_eq!(client.answer().body.len(), 32);
+    }
+}
+
+#[test]
+fn fifty_in_the_lane_are_answered_when_the_service_stops() {
+    let service = start_with(&defaults());
+    let mut clients: Vec<Client> = (0..50).map(|_| service.connect()).collect();
+    clients.iter_mut().for_each(|client| client.send(get("/32")));
+    clients[0].answer();
+    service.stop();
+    let stopped = Instant::now();
+    for client in &mut clients[1..] {
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.body.len()), (200, 32));
+    }
+    service.wait(Duration::from_secs(10));
+    // Five seconds, if each of them slept.
+    assert!(stopped.elapsed() < Duration::from_secs(2), "{:?}", stopped.elapsed());
+}
+
+#[test]
+fn it_listens_on_ipv6() {
+    let ipv6 = (Ipv6Addr::LOCALHOST, 0).into();
+    if std::net::TcpListener::bind(ipv6).is_err() {
+        return testkit::skip("this host has no IPv6");
+    }
+    let shutdown = Shutdown::new(Duration::from_secs(3600));
+    let router = |stop| rng::router(&defaults(), stop);
+    let service = Service::start_on(ipv6, Limits::default(), shutdown, router);
+    assert_eq!(ask(service.address, "GET", "/32").body.len(), 32);
+}
+
+#[test]
+fn large_answers_leave_memory_flat() {
+    let env = [("LISTEN", "127.0.0.1:0"), ("ADMIN_LISTEN", "127.0.0.1:0"), ("DELAY", "0s")];
+    let rng = Process::start(env!("CARGO_BIN_EXE_rng"), &[], &env);
+    let address = rng.address("LISTEN");
+    http::get(address, "/");
+    let before = peak_memory(rng.id());
+    let mut unread: Vec<Client> = (0..10).map(|_| Client::connect(address)).collect();
+    for client in &mut unread {
+        client.send(get("/104857600"));
+        assert_eq!(client.head().status, 200);
+    }
+    assert_eq!(http::get(address, "/104857600").body.len(), 100 * MIB);
+    let growth = peak_memory(rng.id()) - before;
+    assert!(growth < 40 * MIB, "{growth} bytes more");
+}
+
+/// The most memory that a process has had, in bytes.
+fn peak_memory(process: u32) -> usize {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    peak.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+}
