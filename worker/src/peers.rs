@@ -44,8 +44,8 @@ impl FromStr for BaseUrl {
             let folder = format!("{}/", url.path());
             url.set_path(&folder);
         }
-        url.map(Self)
-            .ok_or("not an HTTP URL; right would be http://rng/ or http://10.0.0.1:8080/".into())
+        let right = "http://rng/ or http://10.0.0.1:8080/";
+        url.map(Self).ok_or_else(|| chassis::wrong(value, "an HTTP URL", right))
     }
 }
 

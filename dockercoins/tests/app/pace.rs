@@ -25,7 +25,7 @@ struct Running {
 async fn start(workers: u16) -> Running {
     let data = tempfile::tempdir().unwrap();
     let mut settings: dockercoins::Settings = chassis::defaults();
-    settings.workers = workers;
+    settings.workers = workers.try_into().unwrap();
     settings.data = Some(data.path().join("coins.redb"));
     settings.webui_port = 0;
     settings.rng_port = 0;
@@ -107,7 +107,7 @@ async fn both_addresses_behind_a_name_are_used_from_the_first_second() {
 
     let mut settings: worker::Settings = chassis::defaults();
     // Thirty requests in the first second: both addresses but for one chance in half a billion.
-    settings.concurrency = 30;
+    settings.concurrency = 30.try_into().unwrap();
     let resolver = Arc::new(move |name: &str| match name {
         "rng" => Some(addresses.clone()),
         _ => Some(vec![hasher]),

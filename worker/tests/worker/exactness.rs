@@ -64,6 +64,15 @@ fn mine_while_answers_are_lost(concurrency: &str) {
 }
 
 #[test]
+fn a_report_that_arrives_after_its_repetition_and_others_counts_once() {
+    let Some(redis) = Redis::start() else { return };
+    let proxy = Proxy::late(redis.port());
+    let hasher = mine_through(&proxy, "8");
+    eventually("everything is delivered", || !proxy.is_delivering());
+    assert_exact(&redis, &hasher);
+}
+
+#[test]
 fn without_the_number_of_the_batch_lost_answers_double_counts() {
     let Some(redis) = Redis::start() else { return };
     // Redis forgets the numbers whenever an answer is lost, as if there were none.
