@@ -55,7 +55,8 @@ pub enum Store {
 }
 
 impl Store {
-    /// A store on Redis, which need not be there yet. Fails when TLS is asked for and cannot be had.
+    /// A store on Redis, which need not be there yet. Needs a runtime; fails when TLS is asked for
+    /// and cannot be had.
     pub fn redis(url: &RedisUrl) -> Result<Self> {
         Ok(Self::Redis(Redis::new(url)?.into()))
     }
