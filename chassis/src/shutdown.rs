@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -14,6 +14,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::Settings;
+
+/// Signals this close together are one: `timeout` and some shells send theirs to a process and
+/// again to its group.
+const SAME_SIGNAL: Duration = Duration::from_millis(50);
 
 /// A cheap handle on the end of the process, passed to whatever must stop.
 #[derive(Clone)]
@@ -65,9 +69,14 @@ impl Shutdown {
             tokio::time::sleep(delay).await;
             stop.cancel();
         });
-        let (name, code) = signals.next().await;
-        warn!("{name} received again, exiting at once");
-        std::process::exit(code);
+        let first = Instant::now();
+        loop {
+            let (name, code) = signals.next().await;
+            if first.elapsed() > SAME_SIGNAL {
+                warn!("{name} received again, exiting at once");
+                std::process::exit(code);
+            }
+        }
     }
 }
 

@@ -186,6 +186,8 @@ fn a_second_signal_ends_every_program_at_once() {
             admin(name, &process);
             process.terminate();
             process.wait_for("SIGTERM received, stopping", PATIENCE);
+            // Any sooner it would be taken for the same signal.
+            std::thread::sleep(Duration::from_millis(100));
             let start = Instant::now();
             second(&process);
             assert_eq!(process.wait(PATIENCE).code(), Some(code), "{name}");
