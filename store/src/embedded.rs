@@ -1,6 +1,9 @@
 //! The store in a file of its own, for the application in one process.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use anyhow::{Context, Result};
 use redb::{
@@ -18,9 +21,12 @@ const WALLET: TableDefinition<&str, &[u8]> = TableDefinition::new("wallet");
 /// The number of the last batch of a worker's run.
 const FLUSHES: TableDefinition<&str, u64> = TableDefinition::new("flushes");
 
-/// The open file.
+/// A file, or only memory.
 pub struct Embedded {
-    database: Arc<Database>,
+    /// None is memory.
+    path: Option<PathBuf>,
+    /// None after an error, which redb never forgets: the next call opens the file again.
+    database: Mutex<Option<Database>>,
 }
 
 impl Embedded {
@@ -29,36 +35,61 @@ impl Embedded {
             std::fs::create_dir_all(folder)
                 .with_context(|| format!("cannot make the folder {}", folder.display()))?;
         }
-        Self::with(
-            Database::create(path).with_context(|| format!("cannot use {}", path.display()))?,
-        )
+        let database = create(path)?;
+        // Runs of earlier processes are over: nobody sends their batches again.
+        let write = database.begin_write()?;
+        write.delete_table(FLUSHES)?;
+        write.commit()?;
+        prepare(&database)?;
+        Ok(Self { path: Some(path.to_owned()), database: Mutex::new(Some(database)) })
     }
 
     pub(crate) fn in_memory() -> Result<Self> {
-        Self::with(Database::builder().create_with_backend(InMemoryBackend::new())?)
+        let database = Database::builder().create_with_backend(InMemoryBackend::new())?;
+        prepare(&database)?;
+        Ok(Self { path: None, database: Mutex::new(Some(database)) })
     }
 
-    fn with(database: Database) -> Result<Self> {
-        // Tables exist from the start, so that reading needs no special case.
-        let write = database.begin_write()?;
-        write.open_table(COUNTERS)?;
-        write.open_table(WALLET)?;
-        // Runs of earlier processes are over: nobody sends their batches again.
-        write.delete_table(FLUSHES)?;
-        write.open_table(FLUSHES)?;
-        write.commit()?;
-        Ok(Self { database: Arc::new(database) })
+    pub(crate) async fn add(self: &Arc<Self>, batch: &Batch) -> Result<Vec<String>> {
+        let (store, batch) = (self.clone(), batch.clone());
+        spawn_blocking(move || store.call(|database| add(database, &batch))).await?
     }
 
-    pub(crate) async fn add(&self, batch: &Batch) -> Result<Vec<String>> {
-        let (database, batch) = (self.database.clone(), batch.clone());
-        spawn_blocking(move || add(&database, &batch)).await?
+    pub(crate) async fn totals(self: &Arc<Self>) -> Result<Totals> {
+        let store = self.clone();
+        spawn_blocking(move || store.call(totals)).await?
     }
 
-    pub(crate) async fn totals(&self) -> Result<Totals> {
-        let database = self.database.clone();
-        spawn_blocking(move || totals(&database)).await?
+    fn call<T>(&self, command: impl FnOnce(&Database) -> Result<T>) -> Result<T> {
+        let mut open = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.is_none()
+            && let Some(path) = &self.path
+        {
+            *open = Some(create(path)?);
+        }
+        let database = open.as_ref().context("the store is closed")?;
+        let result = command(database);
+        match &self.path {
+            Some(path) if result.is_err() => {
+                *open = None;
+                result.with_context(|| path.display().to_string())
+            }
+            _ => result,
+        }
     }
+}
+
+fn create(path: &Path) -> Result<Database> {
+    Database::create(path).with_context(|| format!("cannot use {}", path.display()))
+}
+
+/// Makes the tables, so that reading needs no special case.
+fn prepare(database: &Database) -> Result<()> {
+    let write = database.begin_write()?;
+    write.open_table(COUNTERS)?;
+    write.open_table(WALLET)?;
+    write.open_table(FLUSHES)?;
+    Ok(write.commit()?)
 }
 
 fn add(database: &Database, batch: &Batch) -> Result<Vec<String>> {

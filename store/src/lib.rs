@@ -4,7 +4,7 @@
 mod embedded;
 mod redis;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
 
@@ -74,6 +74,15 @@ impl Store {
         Ok(Self::Embedded(Embedded::in_memory()?.into()))
     }
 
+    /// The same store for a reader who would rather know soon that there is no answer.
+    pub fn answering_within(&self, patience: Duration) -> Result<Self> {
+        match self {
+            Self::Redis(redis) => Ok(Self::Redis(redis.answering_within(patience)?.into())),
+            #[cfg(feature = "embedded")]
+            Self::Embedded(_) => Ok(self.clone()),
+        }
+    }
+
     /// Adds a batch, exactly once however often it is sent, and returns the hashes of those of its
     /// coins that were in the wallet already.
     pub async fn add(&self, batch: &Batch) -> Result<Vec<String>> {
@@ -84,7 +93,7 @@ impl Store {
         }
     }
 
-    /// Reads the counters, all at the same moment.
+    /// Reads the counters, one right after the other.
     pub async fn totals(&self) -> Result<Totals> {
         match self {
             Self::Redis(redis) => redis.totals().await,

@@ -75,6 +75,8 @@ pub struct Redis {
     client: Client,
     connection: Mutex<ConnectionManager>,
     add: Script,
+    /// How long an answer may take.
+    patience: Duration,
     /// Host and port, for errors.
     name: String,
 }
@@ -82,11 +84,21 @@ pub struct Redis {
 impl Redis {
     pub(crate) fn new(url: &RedisUrl) -> Result<Self> {
         let client = Client::open(url.0.clone()).context("REDIS_URL")?;
+        Self::with(client, RESPONSE_TIMEOUT, url.to_string())
+    }
+
+    /// A connection of its own, on which answers may take this long.
+    pub(crate) fn answering_within(&self, patience: Duration) -> Result<Self> {
+        Self::with(self.client.clone(), patience, self.name.clone())
+    }
+
+    fn with(client: Client, patience: Duration, name: String) -> Result<Self> {
         Ok(Self {
-            connection: Mutex::new(manager(&client)?),
+            connection: Mutex::new(manager(&client, patience)?),
             client,
             add: Script::new(ADD),
-            name: url.to_string(),
+            patience,
+            name,
         })
     }
 
@@ -102,7 +114,7 @@ impl Redis {
 
     pub(crate) async fn totals(&self) -> Result<Totals> {
         let mut read = ::redis::pipe();
-        read.atomic().hlen("wallet").get("hashes");
+        read.hlen("wallet").get("hashes");
         let (coins, hashes) =
             self.call(async |mut connection| read.query_async(&mut connection).await).await?;
         Ok(Totals { coins, hashes })
@@ -133,7 +145,7 @@ impl Redis {
         if result.is_err() {
             // The manager keeps a connection that failed to log in or no longer answers; a new
             // manager resolves the name, connects and logs in afresh.
-            let fresh = manager(&self.client)?;
+            let fresh = manager(&self.client, self.patience)?;
             *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
         }
         result
@@ -141,10 +153,10 @@ impl Redis {
 }
 
 /// A connection made at first use, without retries: callers know better how long to wait.
-fn manager(client: &Client) -> RedisResult<ConnectionManager> {
+fn manager(client: &Client, patience: Duration) -> RedisResult<ConnectionManager> {
     let config = ConnectionManagerConfig::new()
         .set_number_of_retries(0)
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        .set_response_timeout(Some(RESPONSE_TIMEOUT));
+        .set_response_timeout(Some(patience));
     ConnectionManager::new_lazy_with_config(client.clone(), config)
 }

@@ -11,13 +11,17 @@ use tokio::{
     sync::Mutex,
     time::{Instant, timeout},
 };
+use tracing::{info, warn};
 
 /// How long a reading serves everybody who asks: at most three readings a second, none of them
 /// older than half a second.
 const SHARED_FOR: Duration = Duration::from_millis(350);
 
-/// How long the store may take to answer.
+/// How long a reading may take, connecting included.
 const PATIENCE: Duration = Duration::from_millis(800);
+
+/// How long the store may take to answer; a connection that takes longer is replaced.
+const ANSWER: Duration = Duration::from_millis(500);
 
 /// The counters at one moment, as `/json` shows them.
 #[derive(Clone, Debug, Serialize)]
@@ -39,8 +43,8 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn new(store: Store) -> Self {
-        Self { store, last: Arc::default() }
+    pub(crate) fn new(store: &Store) -> anyhow::Result<Self> {
+        Ok(Self { store: store.answering_within(ANSWER)?, last: Arc::default() })
     }
 
     /// Reads the counters, or shares a reading that somebody else has just made.
@@ -54,7 +58,8 @@ impl Counters {
         let store = self.store.clone();
         // A task of its own: a client that leaves must not make the next one read again.
         let reading = tokio::spawn(async move {
-            let outcome = read(&store).await;
+            let failing = matches!(*last, Some((_, Err(_))));
+            let outcome = read(&store, failing).await;
             *last = Some((Instant::now(), outcome.clone()));
             outcome
         });
@@ -62,15 +67,26 @@ impl Counters {
     }
 }
 
-async fn read(store: &Store) -> Outcome {
-    match timeout(PATIENCE, store.totals()).await {
-        Ok(Ok(totals)) => Ok(Reading { coins: totals.coins, hashes: totals.hashes, now: now() }),
-        Ok(Err(error)) => {
-            tracing::debug!("{error:#}");
-            Err("The counters cannot be read: redis is away.".to_owned())
+/// Reads, and logs when that begins to fail or to work.
+async fn read(store: &Store, failing: bool) -> Outcome {
+    let totals = timeout(PATIENCE, store.totals()).await;
+    let (cause, sentence) = match totals {
+        Ok(Ok(totals)) => {
+            if failing {
+                info!("the counters can be read again");
+            }
+            return Ok(Reading { coins: totals.coins, hashes: totals.hashes, now: now() });
         }
-        Err(_) => Err("The counters cannot be read: redis does not answer.".to_owned()),
+        Ok(Err(error)) => (format!("{error:#}"), "The counters cannot be read: redis is away."),
+        Err(_) => {
+            let cause = format!("no answer within {PATIENCE:?}");
+            (cause, "The counters cannot be read: redis does not answer.")
+        }
+    };
+    if !failing {
+        warn!("the counters cannot be read: {cause}");
     }
+    Err(sentence.to_owned())
 }
 
 /// Seconds since the Unix epoch.

@@ -7,7 +7,6 @@ use std::{
 };
 
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::{info, warn};
 
 use crate::counters::{Counters, Outcome};
 
@@ -61,9 +60,7 @@ impl History {
         let mut past = self.lock();
         match outcome {
             Ok(reading) => {
-                if past.unavailable.take().is_some() {
-                    info!("the counters can be read again");
-                }
+                past.unavailable = None;
                 let hashes = reading.hashes.as_deref().unwrap_or("0").parse();
                 if let Ok(hashes) = hashes {
                     past.samples.push_back(Sample {
@@ -77,12 +74,7 @@ impl History {
                     past.samples.pop_front();
                 }
             }
-            Err(sentence) => {
-                if past.unavailable.is_none() {
-                    warn!("{sentence}");
-                }
-                past.unavailable = Some(sentence);
-            }
+            Err(sentence) => past.unavailable = Some(sentence),
         }
     }
 

@@ -21,7 +21,6 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::get,
 };
-use chassis::SettingError;
 use store::Store;
 use tokio_util::sync::CancellationToken;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -51,11 +50,11 @@ pub fn router(
     settings: &Settings,
     store: Store,
     stop: CancellationToken,
-) -> Result<Router, SettingError> {
+) -> anyhow::Result<Router> {
     let files = Files::new(settings.files.as_deref())?;
     let assets = files.service();
     let dashboard =
-        Dashboard { counters: Counters::new(store), history: History::default(), files };
+        Dashboard { counters: Counters::new(&store)?, history: History::default(), files };
     let keep = dashboard.history.clone().keep(dashboard.counters.clone());
     tokio::spawn(async move { stop.run_until_cancelled(keep).await }.in_current_span());
 

@@ -8,9 +8,14 @@ mod service;
 
 use std::{
     fs,
-    net::TcpListener,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
     path::Path,
     process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant, SystemTime},
 };
@@ -289,6 +294,46 @@ fn a_redis_that_accepts_and_never_speaks_is_away() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let service = start_on(&format!("redis://{}", silent.local_addr().unwrap()));
     assert_away(&service);
+}
+
+#[test]
+fn a_connection_that_redis_no_longer_answers_is_replaced() {
+    let Some(redis) = Redis::start() else { return };
+    let mute = Arc::new(AtomicBool::new(false));
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("redis://{}", proxy.local_addr().unwrap());
+    let (port, first_is_mute) = (redis.port(), mute.clone());
+    thread::spawn(move || {
+        for (number, client) in proxy.incoming().map_while(Result::ok).enumerate() {
+            let server = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            for (mut from, mut to) in [
+                (client.try_clone().unwrap(), server.try_clone().unwrap()),
+                (server.try_clone().unwrap(), client.try_clone().unwrap()),
+            ] {
+                let mute = first_is_mute.clone();
+                thread::spawn(move || {
+                    let mut buffer = [0; 4096];
+                    while let Ok(n @ 1..) = from.read(&mut buffer) {
+                        // Taken and not passed on, as by a network that fell apart.
+                        if number > 0 || !mute.load(Ordering::SeqCst) {
+                            to.write_all(&buffer[..n]).unwrap();
+                        }
+                    }
+                });
+            }
+        }
+    });
+    let service = start_on(&url);
+    json(&service);
+    mute.store(true, Ordering::SeqCst);
+    eventually(PATIENCE, "an outage", || get(&service, "/json").status == 503);
+    assert_recovers(&service);
+}
+
+#[test]
+fn a_redis_that_wants_a_password_is_away() {
+    let Some(redis) = Redis::start_with(&["--requirepass", "secret"]) else { return };
+    assert_away(&start_on(&redis.url()));
 }
 
 // The page.
