@@ -33,6 +33,7 @@ async fn run() -> Result<()> {
     let store = Store::redis(&settings.redis_url)?;
     let peers = Http::new(&settings.worker, Arc::new(|_| None))?;
     let worker = Worker::new(settings.worker, peers, store);
+    shutdown.set_ready();
     worker.run(shutdown.stop, shutdown.timeout).await;
     Ok(())
 }

@@ -157,18 +157,21 @@ impl<P: Peers> Worker<P> {
     }
 
     async fn report_the_rest(&self, patience: Duration) {
+        let mut cause = None;
         let report = async {
             while self.ledger.pending() != (0, 0) {
                 if let Err(error) = self.report().await {
-                    debug!("{error:#}");
+                    cause = Some(error);
                     sleep(LAST_RETRY).await;
                 }
             }
         };
         if timeout(patience, report).await.is_err() {
             let (hashes, coins) = self.ledger.pending();
+            let cause = cause.map_or("no answer".to_owned(), |error| format!("{error:#}"));
             error!(
-                "{hashes} hashes and {coins} coins are lost: no store took them within {patience:?}"
+                "{hashes} hashes and {coins} coins are lost: no store took them within \
+                 {patience:?}: {cause}"
             );
         }
     }
