@@ -43,7 +43,8 @@ struct Hasher {
 
 /// The routes of hasher. Simulated delays end at once when `stop` is cancelled.
 pub fn router(settings: &Settings, stop: CancellationToken) -> Router {
-    let not_found = || async { StatusCode::NOT_FOUND };
+    let not_found =
+        || async { timed(StatusCode::NOT_FOUND.into_response(), Instant::now(), Duration::ZERO) };
     Router::new()
         // Like the original, a method that has no route is not found rather than not allowed.
         .route("/", get(index).post(hash).fallback(not_found))
@@ -157,6 +158,16 @@ mod tests {
             assert_eq!(timing, "queue;dur=0.000, delay;dur=100.000, work;dur=0.000");
         }
         assert_eq!(started.elapsed(), Duration::from_millis(100));
+    }
+
+    #[tokio::test]
+    async fn every_answer_tells_its_timing() {
+        let router = router(&defaults(), CancellationToken::new());
+        for (method, path) in [("GET", "/"), ("POST", "/"), ("PUT", "/"), ("POST", "/x")] {
+            let request = Request::builder().method(method).uri(path).body(Body::empty());
+            let answer = router.clone().oneshot(request.unwrap()).await.unwrap();
+            assert!(answer.headers().contains_key("server-timing"), "{method} {path}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
