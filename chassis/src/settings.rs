@@ -1,6 +1,8 @@
 //! Settings: one clap field each, from a flag or the environment, with one-line errors.
 
-use std::{error::Error, fmt, net::SocketAddr, num::NonZero, process, time::Duration};
+use std::{
+    error::Error, ffi::OsString, fmt, net::SocketAddr, num::NonZero, process, time::Duration,
+};
 
 pub use bytesize::ByteSize;
 use clap::{
@@ -10,13 +12,16 @@ use clap::{
 
 use crate::LogFormat;
 
+/// Longer than anybody means, and far from what clocks can represent.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// What every process understands.
 #[derive(Args, Clone)]
 #[group(skip)]
 pub struct Settings {
     /// Log every step of the work when it starts with y; anything else is off.
     #[arg(long, env, default_value = "")]
-    pub debug: String,
+    pub debug: OsString,
     /// Filter of the log lines in the syntax of the crate tracing-subscriber, such as `info,access=off`.
     #[arg(long, env, default_value = "info")]
     pub rust_log: String,
@@ -93,7 +98,7 @@ pub fn load<S: Parser>() -> Result<S, SettingError> {
 
 fn parse<S: Parser>(
     command: clap::Command,
-    args: impl IntoIterator<Item = std::ffi::OsString>,
+    args: impl IntoIterator<Item = OsString>,
 ) -> Result<S, SettingError> {
     let command = command.mut_args(|arg| {
         let value = arg.get_env().and_then(std::env::var_os);
@@ -141,11 +146,12 @@ pub fn exit(result: anyhow::Result<()>) -> ! {
     process::exit(if error.is::<SettingError>() { 2 } else { 1 })
 }
 
-/// Parses a length of time.
+/// Parses a length of time, of a year at most.
 pub fn parse_duration(value: &str) -> Result<Duration, String> {
-    humantime::parse_duration(value).map_err(|error| {
-        wrong(value, "a length of time", "100ms, 2s or 1m30s") + &format!(" ({error})")
-    })
+    let duration = humantime::parse_duration(value).ok();
+    duration
+        .filter(|&duration| duration <= YEAR)
+        .ok_or_else(|| wrong(value, "a length of time", "100ms, 2s or 1m30s"))
 }
 
 /// Parses a number of bytes.

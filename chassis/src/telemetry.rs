@@ -25,7 +25,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::{ACCESS, SettingError, Settings};
+use crate::{ACCESS, SettingError, Settings, wrong};
 
 /// The shape of the log lines.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
@@ -38,17 +38,13 @@ pub enum LogFormat {
 
 /// Starts logging for this process. Fails when `RUST_LOG` is not a filter.
 pub fn init(settings: &Settings) -> Result<(), SettingError> {
-    let mut filter = Targets::from_str(&settings.rust_log).map_err(|error| {
-        SettingError::new(format!(
-            "RUST_LOG: {:?} is not a log filter: {error}; right would be info or info,access=off",
-            settings.rust_log
-        ))
-    })?;
-    if settings.debug.to_lowercase().starts_with('y') {
+    let mut filter = filter(&settings.rust_log)?;
+    if settings.debug.to_string_lossy().to_lowercase().starts_with('y') {
         let ours = ["chassis", "store", "rng", "hasher", "worker", "webui"];
         filter = filter.with_targets(ours.map(|name| (name, LevelFilter::DEBUG)));
     }
-    let colour = io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none();
+    let colour =
+        io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let logs = fmt::layer().with_ansi(colour);
     let logs = match settings.log_format {
         LogFormat::Text => {
@@ -60,6 +56,16 @@ pub fn init(settings: &Settings) -> Result<(), SettingError> {
     // Where a test starts two applications in one process, the first has set logging up for both.
     let _ = tracing_subscriber::registry().with(logs.with_filter(filter)).try_init();
     Ok(())
+}
+
+fn filter(rust_log: &str) -> Result<Targets, SettingError> {
+    // A word alone would be a target, and a level with a typo would silence everything else.
+    let is_level = |word: &str| word.contains('=') || LevelFilter::from_str(word).is_ok();
+    let filter = Targets::from_str(rust_log).ok();
+    filter.filter(|_| rust_log.split(',').all(is_level)).ok_or_else(|| {
+        let wrong = wrong(rust_log, "a log filter", "info, debug or info,access=off");
+        SettingError::new(format!("RUST_LOG: {wrong}"))
+    })
 }
 
 /// `worker_1  | 2026-01-01T00:00:00Z  INFO message field=value`; the prefix is the span of the
