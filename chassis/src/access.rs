@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::{
+    body::HttpBody,
     extract::{ConnectInfo, Request},
     http::header::CONTENT_LENGTH,
     middleware::Next,
@@ -28,17 +29,16 @@ pub(crate) async fn log(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
 
     let status = response.status().as_u16();
-    let length = response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    let bytes = length.map(str::to_owned).unwrap_or_else(|| {
-        let exact = axum::body::HttpBody::size_hint(response.body()).exact();
-        exact.map_or("-".to_owned(), |bytes| bytes.to_string())
-    });
+    let length =
+        response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let bytes: Option<u64> = length.or_else(|| response.body().size_hint().exact());
+    let size = bytes.map_or("-".to_owned(), |bytes| bytes.to_string());
     let time = jiff::Timestamp::now().strftime("%d/%b/%Y:%H:%M:%S %z");
     let path = uri.path_and_query().map_or("/", |path| path.as_str()).escape_debug();
     info!(
         target: ACCESS,
         %client, %method, %path, status, bytes,
-        "{client} - - [{time}] \"{method} {path} {version:?}\" {status} {bytes}"
+        "{client} - - [{time}] \"{method} {path} {version:?}\" {status} {size}"
     );
     response
 }

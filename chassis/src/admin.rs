@@ -4,13 +4,14 @@ use axum::{Router, http::StatusCode, routing::get};
 
 use crate::Shutdown;
 
-/// `/healthz` (the process answers), `/readyz` (it takes new work; 503 once it is stopping) and
+/// `/healthz` (the process answers), `/readyz` (it takes new work; 503 before it listens and once
+/// it is stopping) and
 /// `/version`. None of them asks a peer.
 pub(crate) fn router(version: &'static str, shutdown: Shutdown) -> Router {
     let ready = move || async move {
         match shutdown.is_ready() {
             true => (StatusCode::OK, "ready\n"),
-            false => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+            false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
         }
     };
     Router::new()

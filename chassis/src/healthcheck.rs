@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Asks `/readyz` of the service on this host whose admin endpoints listen on `admin`. Fails
 /// unless it is ready.
-pub(crate) fn healthcheck(admin: SocketAddr) -> Result<()> {
+pub fn healthcheck(admin: SocketAddr) -> Result<()> {
     let mut stream = connect(admin).with_context(|| format!("nothing listens on {admin}"))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;

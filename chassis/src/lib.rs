@@ -12,6 +12,7 @@ mod telemetry;
 mod timing;
 
 pub use access::ACCESS;
+pub use healthcheck::healthcheck;
 pub use listen::listen;
 pub use server::{Limits, serve, serve_admin};
 pub use settings::{
@@ -26,7 +27,7 @@ pub use timing::{ServerTiming, hostname, simulate};
 /// was asked for a health check, which has then succeeded.
 pub fn start(service: &Service, version: &'static str) -> anyhow::Result<Option<Shutdown>> {
     if let Some(Action::Healthcheck) = service.action {
-        healthcheck::healthcheck(service.admin_listen)?;
+        healthcheck(service.admin_listen)?;
         return Ok(None);
     }
     init(&service.shared)?;

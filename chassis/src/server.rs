@@ -1,6 +1,15 @@
 //! The HTTP server: limits against slow and greedy clients, and a drain that loses no request.
 
-use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -11,6 +20,7 @@ use axum::{
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -28,6 +38,12 @@ const LINGER: Duration = Duration::from_millis(100);
 
 /// How long accepting pauses when the process has run out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections at once where the process may have as many files.
+const MOST_CONNECTIONS: usize = 16_384;
+
+/// Files that are not connections of this server: probes above all must always get one.
+const RESERVED_FILES: usize = 64;
 
 /// What one client may take. None of these limits ends a request that waits for its answer.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +63,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 16_384,
+            connections: MOST_CONNECTIONS.min(file_limit().saturating_sub(RESERVED_FILES)),
             first_byte: Duration::from_secs(30),
             // Longer than proxies keep idle connections, so that they need not fear a close.
             header: Duration::from_secs(75),
@@ -57,9 +73,20 @@ impl Default for Limits {
     }
 }
 
+/// How many files the process may have open; raises the limit as far as it goes.
+fn file_limit() -> usize {
+    let mut limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if setrlimit(Resource::Nofile, raised).is_ok() {
+        limit = raised;
+    }
+    limit.current.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX))
+}
+
 /// Serves the application's own port until [`Shutdown::stop`], with access lines; then answers
 /// everything accepted, for at most [`Shutdown::timeout`].
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdown: Shutdown) {
+    shutdown.set_ready();
     run(listener, router.layer(middleware::from_fn(access::log)), limits, shutdown).await;
 }
 
@@ -129,7 +156,7 @@ fn accept_queue(listener: TcpListener) -> io::Result<Vec<(TcpStream, SocketAddr)
 /// While the service is stopping, every answer asks the client to close its connection.
 async fn ask_to_close(State(shutdown): State<Shutdown>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    if !shutdown.is_ready() || shutdown.stop.is_cancelled() {
+    if shutdown.is_stopping() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -165,7 +192,9 @@ impl Server {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(self.limits.stalled_write));
 
+        let asked = AtomicBool::new(false);
         let service = service_fn(|mut request: hyper::Request<Incoming>| {
+            asked.store(true, Ordering::Relaxed);
             request.extensions_mut().insert(ConnectInfo(client));
             self.router.clone().call(request)
         });
@@ -182,6 +211,10 @@ impl Server {
             biased;
             result = &mut connection => result,
             () = &mut closing => {
+                // hyper would wait for the rest of a first request that is not all there.
+                if !asked.load(Ordering::Relaxed) {
+                    return debug!("{client} did not finish its request");
+                }
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }

@@ -4,7 +4,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -19,10 +19,14 @@ use crate::Settings;
 /// again to its group.
 const SAME_SIGNAL: Duration = Duration::from_millis(50);
 
+const STARTING: u8 = 0;
+const READY: u8 = 1;
+const STOPPING: u8 = 2;
+
 /// A cheap handle on the end of the process, passed to whatever must stop.
 #[derive(Clone)]
 pub struct Shutdown {
-    ready: Arc<AtomicBool>,
+    phase: Arc<AtomicU8>,
     /// Cancelled when it is time to stop: listeners close, simulated delays end.
     pub stop: CancellationToken,
     /// How long what was accepted may take after that.
@@ -32,7 +36,7 @@ pub struct Shutdown {
 impl Shutdown {
     /// A shutdown that somebody else decides on; `timeout` is how long draining may take.
     pub fn new(timeout: Duration) -> Self {
-        Self { ready: Arc::new(AtomicBool::new(true)), stop: CancellationToken::new(), timeout }
+        Self { phase: Arc::new(AtomicU8::new(STARTING)), stop: CancellationToken::new(), timeout }
     }
 
     /// A shutdown on SIGINT or SIGTERM. Fails when the process cannot listen for signals.
@@ -50,25 +54,36 @@ impl Shutdown {
         Ok(shutdown)
     }
 
-    /// Whether new work is welcome: true until the first signal.
+    /// Says that the service listens. Without effect once it is stopping.
+    pub fn set_ready(&self) {
+        let (relaxed, phase) = (Ordering::Relaxed, &self.phase);
+        let _ = phase.compare_exchange(STARTING, READY, relaxed, relaxed);
+    }
+
+    /// Whether new work is welcome: from listening to the first signal.
     pub fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Relaxed)
+        self.phase.load(Ordering::Relaxed) == READY
+    }
+
+    /// Whether the service was told to stop, though it may still accept for a while.
+    pub fn is_stopping(&self) -> bool {
+        self.phase.load(Ordering::Relaxed) == STOPPING || self.stop.is_cancelled()
     }
 
     /// Withdraws readiness: probes fail and answers ask clients to close their connections.
     pub fn withdraw(&self) {
-        self.ready.store(false, Ordering::Relaxed);
+        self.phase.store(STOPPING, Ordering::Relaxed);
     }
 
     async fn follow(self, mut signals: Signals, delay: Duration) {
         let (name, _) = signals.next().await;
         self.withdraw();
-        info!("{name} received, stopping");
         let stop = self.stop.clone();
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
             stop.cancel();
         });
+        info!("{name} received, stopping");
         let first = Instant::now();
         loop {
             let (name, code) = signals.next().await;

@@ -391,6 +391,17 @@ fn what_is_stuck_is_cut_when_the_time_is_over() {
     assert!(endless.rest().is_empty());
 }
 
+#[test]
+fn half_a_first_request_does_not_hold_up_the_end() {
+    let service = start(patient());
+    let mut half = service.connect();
+    half.send("GET / HT");
+    assert!(half.is_silent(SHORT));
+    service.stop();
+    service.wait(PATIENCE);
+    assert!(half.rest().is_empty());
+}
+
 // Readiness.
 
 #[test]
@@ -415,10 +426,13 @@ async fn probes_are_answered_to_the_very_end() {
 
     assert_eq!(http::get(admin, "/version").text(), "1.2.3\n");
     assert_eq!(status("/nowhere"), 404);
+    assert_eq!((status("/healthz"), status("/readyz")), (200, 503));
+    shutdown.set_ready();
     assert_eq!((status("/healthz"), status("/readyz")), (200, 200));
     shutdown.withdraw();
     assert_eq!((status("/healthz"), status("/readyz")), (200, 503));
     shutdown.stop.cancel();
+    shutdown.set_ready();
     assert_eq!((status("/healthz"), status("/readyz")), (200, 503));
     assert_eq!(http::get(admin, "/healthz").text(), "ok\n");
 }

@@ -85,6 +85,7 @@ impl App {
             mining.spawn(run.instrument(part("worker", number)));
             workers.push(worker);
         }
+        shutdown.set_ready();
         let started = Instant::now();
         Ok(Self {
             webui,

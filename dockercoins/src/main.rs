@@ -1,9 +1,9 @@
 //! DockerCoins on a laptop: one command, one process.
 
-use std::io::Write;
+use std::{io::Write, net::Ipv4Addr};
 
 use anyhow::Result;
-use chassis::Shutdown;
+use chassis::{Action, LogFormat, Shutdown};
 use clap::Parser;
 use dockercoins::App;
 
@@ -15,6 +15,8 @@ struct Settings {
     app: dockercoins::Settings,
     #[command(flatten)]
     shared: chassis::Settings,
+    #[command(subcommand)]
+    action: Option<Action>,
 }
 
 #[tokio::main]
@@ -27,17 +29,28 @@ async fn run() -> Result<()> {
     if settings.app.fast {
         settings.shared.rust_log += &format!(",{}=off", chassis::ACCESS);
     }
+    if let Some(Action::Healthcheck) = settings.action {
+        return chassis::healthcheck((Ipv4Addr::LOCALHOST, settings.app.admin_port).into());
+    }
     chassis::init(&settings.shared)?;
     let shutdown = Shutdown::on_signals(&settings.shared)?;
     let app = App::start(&settings.app, &shutdown).await?;
+    let say = match settings.shared.log_format {
+        LogFormat::Text => print,
+        LogFormat::Json => log,
+    };
     say(&format!("DockerCoins is mining: http://localhost:{}/", app.webui.port()));
-    let summary = app.wait().await?;
-    say(&format!("{summary}"));
+    say(&app.wait().await?.to_string());
     Ok(())
 }
 
 /// Writes a line for people. Nobody reading is no reason to fail.
-fn say(line: &str) {
+fn print(line: &str) {
     let mut stdout = std::io::stdout();
     let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+}
+
+/// Writes a line for machines.
+fn log(line: &str) {
+    tracing::info!("{line}");
 }

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::Path};
 use serde_json::Value;
 use testkit::{Process, Redis, http};
 
-use crate::programs::{NO_REDIS, PATIENCE, application, assert_ends_soon, eventually};
+use crate::programs::{NO_REDIS, PATIENCE, application, assert_ends_soon, eventually, path};
 
 /// The address that it prints for people.
 fn page(app: &Process) -> SocketAddr {
@@ -22,6 +22,31 @@ fn counters(app: &Process) -> (u64, u64) {
     assert!(counters["now"].as_f64().unwrap() > 1.7e9, "{counters}");
     let hashes = counters["hashes"].as_str().map_or(0, |hashes| hashes.parse().unwrap());
     (hashes, counters["coins"].as_u64().unwrap())
+}
+
+#[test]
+fn every_line_is_json_on_request_and_healthcheck_knows_it_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let env = [("LOG_FORMAT", "json")];
+    let mut app = application(&[&data_flag(folder.path()), "--fast"], &env);
+    let port = app.wait_until(PATIENCE, "the admin port", |lines| {
+        let line = lines.iter().find(|line| line.contains("(--admin-port)"))?;
+        let address = line.split("127.0.0.1:").nth(1)?;
+        address.split(' ').next()?.parse::<u16>().ok()
+    });
+    app.wait_for("DockerCoins is mining", PATIENCE);
+    let port = port.to_string();
+    let healthcheck = || {
+        let args = ["--admin-port", &port, "healthcheck"];
+        Process::start(path("dockercoins"), &args, &[]).wait(PATIENCE).code()
+    };
+    assert_eq!(healthcheck(), Some(0));
+    assert_ends_soon("dockercoins", &mut app, Process::interrupt);
+    assert_eq!(healthcheck(), Some(1));
+    for line in app.lines() {
+        serde_json::from_str::<Value>(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    }
+    assert!(app.lines().last().is_some_and(|line| line.contains("Mined ")));
 }
 
 fn data_flag(folder: &Path) -> String {
