@@ -20,6 +20,7 @@ use axum::{
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus_client::registry::Registry;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -63,7 +64,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: MOST_CONNECTIONS.min(file_limit().saturating_sub(RESERVED_FILES)),
+            connections: MOST_CONNECTIONS.min(spare_files()),
             first_byte: Duration::from_secs(30),
             // Longer than proxies keep idle connections, so that they need not fear a close.
             header: Duration::from_secs(75),
@@ -73,14 +74,18 @@ impl Default for Limits {
     }
 }
 
-/// How many files the process may have open; raises the limit as far as it goes.
-fn file_limit() -> usize {
-    let mut limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    if setrlimit(Resource::Nofile, raised).is_ok() {
-        limit = raised;
-    }
-    limit.current.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX))
+/// Lets the process have as many files open as the host allows it.
+pub fn raise_file_limit() {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    // Fewer files are a smaller service, not an error.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
+/// How many of the process's files can be connections of one server.
+fn spare_files() -> usize {
+    let limit = getrlimit(Resource::Nofile).current;
+    let files = limit.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
+    files - RESERVED_FILES.min(files / 2)
 }
 
 /// Serves the application's own port until [`Shutdown::stop`], with access lines; then answers
@@ -90,9 +95,14 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdo
     run(listener, router.layer(middleware::from_fn(access::log)), limits, shutdown).await;
 }
 
-/// Serves `/healthz`, `/readyz` and `/version` in the background, for as long as the process lives.
-pub fn serve_admin(listener: TcpListener, version: &'static str, shutdown: &Shutdown) {
-    let router = admin::router(version, shutdown.clone());
+/// Serves the admin endpoints in the background, for as long as the process lives.
+pub fn serve_admin(
+    listener: TcpListener,
+    version: &'static str,
+    registry: Registry,
+    shutdown: &Shutdown,
+) {
+    let router = admin::router(version, registry, shutdown.clone());
     // Not the service's own shutdown: probes are answered to the very end.
     let never = Shutdown::new(Duration::ZERO);
     tokio::spawn(run(listener, router, Limits::default(), never).in_current_span());

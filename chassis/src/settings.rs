@@ -44,7 +44,7 @@ pub struct Settings {
 #[derive(Args, Clone)]
 #[group(skip)]
 pub struct Service {
-    /// Address of the admin endpoints /healthz, /readyz and /version.
+    /// Address of the admin endpoints /healthz, /readyz, /version and /metrics.
     #[arg(long, env, default_value = "[::]:9000", value_parser = parse_address)]
     pub admin_listen: SocketAddr,
     /// What every process understands.

@@ -67,7 +67,7 @@ impl Shutdown {
 
     /// Whether the service was told to stop, though it may still accept for a while.
     pub fn is_stopping(&self) -> bool {
-        self.phase.load(Ordering::Relaxed) == STOPPING || self.stop.is_cancelled()
+        self.phase.load(Ordering::Relaxed) == STOPPING
     }
 
     /// Withdraws readiness: probes fail and answers ask clients to close their connections.
@@ -75,13 +75,19 @@ impl Shutdown {
         self.phase.store(STOPPING, Ordering::Relaxed);
     }
 
+    /// Stops the service at once.
+    pub fn begin(&self) {
+        self.withdraw();
+        self.stop.cancel();
+    }
+
     async fn follow(self, mut signals: Signals, delay: Duration) {
         let (name, _) = signals.next().await;
         self.withdraw();
-        let stop = self.stop.clone();
+        let shutdown = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
-            stop.cancel();
+            shutdown.begin();
         });
         info!("{name} received, stopping");
         let first = Instant::now();

@@ -321,7 +321,7 @@ async fn a_burst_right_before_the_stop_is_answered() {
 
     let mut clients: Vec<Client> = (0..50).map(|_| Client::connect(address)).collect();
     clients[..25].iter_mut().for_each(|client| client.send(GET));
-    shutdown.stop.cancel();
+    shutdown.begin();
     clients[25..].iter_mut().for_each(|client| client.send(GET));
     tokio::time::timeout(PATIENCE, server).await.unwrap().unwrap();
     for client in &mut clients {
@@ -347,7 +347,7 @@ async fn a_request_on_its_way_when_the_service_stops_is_answered() {
     })
     .await
     .unwrap();
-    shutdown.stop.cancel();
+    shutdown.begin();
     // The server sees the stop before it can see a request.
     tokio::task::yield_now().await;
     for client in [&mut silent, &mut idle] {
@@ -421,7 +421,8 @@ async fn probes_are_answered_to_the_very_end() {
     let listener = chassis::listen("ADMIN_LISTEN", anywhere()).unwrap();
     let admin = listener.local_addr().unwrap();
     let shutdown = Shutdown::new(HOUR);
-    chassis::serve_admin(listener, "1.2.3", &shutdown);
+    let registry = chassis::registry("test", "1.2.3");
+    chassis::serve_admin(listener, "1.2.3", registry, &shutdown);
     let status = |path| http::get(admin, path).status;
 
     assert_eq!(http::get(admin, "/version").text(), "1.2.3\n");
@@ -431,8 +432,27 @@ async fn probes_are_answered_to_the_very_end() {
     assert_eq!((status("/healthz"), status("/readyz")), (200, 200));
     shutdown.withdraw();
     assert_eq!((status("/healthz"), status("/readyz")), (200, 503));
-    shutdown.stop.cancel();
+    shutdown.begin();
     shutdown.set_ready();
     assert_eq!((status("/healthz"), status("/readyz")), (200, 503));
     assert_eq!(http::get(admin, "/healthz").text(), "ok\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_are_open_metrics_text_and_say_which_program_this_is() {
+    let listener = chassis::listen("ADMIN_LISTEN", anywhere()).unwrap();
+    let admin = listener.local_addr().unwrap();
+    let registry = chassis::registry("test", "1.2.3");
+    chassis::serve_admin(listener, "1.2.3", registry, &Shutdown::new(HOUR));
+
+    let metrics = http::get(admin, "/metrics");
+    let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert_eq!(header(&metrics, "content-type"), Some(media_type));
+    let text = metrics.text();
+    assert!(text.contains("# TYPE dockercoins_build info\n"), "{text}");
+    assert!(
+        text.contains("dockercoins_build_info{service=\"test\",version=\"1.2.3\"} 1\n"),
+        "{text}"
+    );
+    assert!(text.ends_with("# EOF\n"), "{text}");
 }

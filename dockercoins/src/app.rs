@@ -65,9 +65,13 @@ impl App {
                 chassis::serve(listener, router, Limits::default(), services_shutdown.clone());
             services.spawn(served.instrument(span));
         };
-        chassis::serve_admin(admin_listener, env!("CARGO_PKG_VERSION"), shutdown);
+        let version = env!("CARGO_PKG_VERSION");
+        let mut registry = chassis::registry("dockercoins", version);
+        let rng_metrics = rng::Metrics::register(&mut registry);
+        chassis::serve_admin(admin_listener, version, registry, shutdown);
         for (number, (listener, _)) in rng_listeners.into_iter().enumerate() {
-            serve(part("rng", number + 1), listener, rng::router(&rng_settings, stop.clone()));
+            let router = rng::router(&rng_settings, rng_metrics.clone(), stop.clone());
+            serve(part("rng", number + 1), listener, router);
         }
         serve(part("hasher", 1), hasher_listener, hasher::router(&hasher_settings, stop.clone()));
         let span = part("webui", 1);
@@ -113,8 +117,7 @@ impl App {
             }
         }
         let elapsed = self.started.elapsed();
-        self.services_shutdown.withdraw();
-        self.services_shutdown.stop.cancel();
+        self.services_shutdown.begin();
         while let Some(ended) = self.services.join_next().await {
             ended.context("a service died")?;
         }

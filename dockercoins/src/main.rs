@@ -33,6 +33,7 @@ async fn run() -> Result<()> {
         return chassis::healthcheck((Ipv4Addr::LOCALHOST, settings.app.admin_port).into());
     }
     chassis::init(&settings.shared)?;
+    chassis::raise_file_limit();
     let shutdown = Shutdown::on_signals(&settings.shared)?;
     let app = App::start(&settings.app, &shutdown).await?;
     let say = match settings.shared.log_format {

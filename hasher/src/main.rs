@@ -3,6 +3,8 @@
 use chassis::Limits;
 use clap::Parser;
 
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// The SHA-256 of what is posted, in hex.
 #[derive(Parser)]
 #[command(version)]
@@ -22,7 +24,8 @@ async fn main() {
 
 async fn run() -> anyhow::Result<()> {
     let settings: Settings = chassis::load()?;
-    let Some(shutdown) = chassis::start(&settings.service, env!("CARGO_PKG_VERSION"))? else {
+    let registry = chassis::registry("hasher", VERSION);
+    let Some(shutdown) = chassis::start(&settings.service, VERSION, registry)? else {
         return Ok(());
     };
     let listener = chassis::listen("LISTEN", settings.address.listen)?;

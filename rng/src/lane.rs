@@ -12,10 +12,13 @@ use chassis::ServerTiming;
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
+use crate::Metrics;
+
 /// The lane, or as many side by side as the setting says.
 pub(crate) struct Lane {
     free: Semaphore,
     delay: Duration,
+    metrics: Metrics,
     stop: CancellationToken,
 }
 
@@ -24,8 +27,13 @@ pub(crate) struct Lane {
 pub(crate) struct Delayed(Duration);
 
 impl Lane {
-    pub(crate) fn new(lanes: NonZero<u16>, delay: Duration, stop: CancellationToken) -> Self {
-        Self { free: Semaphore::new(lanes.get().into()), delay, stop }
+    pub(crate) fn new(
+        lanes: NonZero<u16>,
+        delay: Duration,
+        metrics: Metrics,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { free: Semaphore::new(lanes.get().into()), delay, metrics, stop }
     }
 
     /// Sleeps for the simulated delay, less when the service stops.
@@ -38,6 +46,7 @@ impl Lane {
 /// sent, so a slow reader holds nobody up.
 pub(crate) async fn queue(State(lane): State<Arc<Lane>>, request: Request, next: Next) -> Response {
     let arrived = Instant::now();
+    let _place = lane.metrics.enter_queue();
     let _turn = lane.free.acquire().await;
     let started = Instant::now();
     let mut response = next.run(request).await;

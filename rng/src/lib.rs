@@ -2,6 +2,7 @@
 //! bottleneck of DockerCoins.
 
 mod lane;
+mod metrics;
 
 use std::{num::NonZero, sync::Arc, time::Duration};
 
@@ -24,6 +25,7 @@ use rand::Rng;
 use tokio_util::sync::CancellationToken;
 
 use crate::lane::Lane;
+pub use crate::metrics::Metrics;
 
 /// The largest piece of an answer that is in memory at once, in bytes.
 const CHUNK: u64 = 64 * 1024;
@@ -44,8 +46,8 @@ pub struct Settings {
 }
 
 /// The routes of rng. Simulated delays end at once when `stop` is cancelled.
-pub fn router(settings: &Settings, stop: CancellationToken) -> Router {
-    let lane = Arc::new(Lane::new(settings.lanes, settings.delay, stop));
+pub fn router(settings: &Settings, metrics: Metrics, stop: CancellationToken) -> Router {
+    let lane = Arc::new(Lane::new(settings.lanes, settings.delay, metrics, stop));
     let max_bytes = settings.max_bytes.as_u64();
     Router::new()
         .route("/", any(index))
@@ -140,7 +142,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn ten_requests_take_ten_delays() {
-        let router = router(&defaults(), CancellationToken::new());
+        let router = router(&defaults(), Metrics::default(), CancellationToken::new());
         let started = Instant::now();
         let mut answers = Vec::new();
         for _ in 0..10 {
@@ -156,7 +158,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn everything_waits_in_the_lane_but_only_bytes_are_delayed() {
-        let router = router(&defaults(), CancellationToken::new());
+        let router = router(&defaults(), Metrics::default(), CancellationToken::new());
         let bytes = send(&router, "GET", "/1").await;
         let mut others = Vec::new();
         for (method, path, status) in [
@@ -180,7 +182,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn three_lanes_serve_three_at_once() {
         let settings = Settings { lanes: 3.try_into().unwrap(), ..defaults() };
-        let router = router(&settings, CancellationToken::new());
+        let router = router(&settings, Metrics::default(), CancellationToken::new());
         let started = Instant::now();
         let mut answers = Vec::new();
         for _ in 0..9 {
@@ -193,9 +195,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn the_queue_depth_counts_who_waits_and_who_is_served_until_they_have_or_leave() {
+        let metrics = Metrics::default();
+        let router = router(&defaults(), metrics.clone(), CancellationToken::new());
+        let first = send(&router, "GET", "/32").await;
+        let second = send(&router, "GET", "/nowhere").await;
+        let leaving = Request::builder().uri("/32").body(Body::empty()).unwrap();
+        let leaving = tokio::spawn(router.clone().oneshot(leaving));
+        tokio::task::yield_now().await;
+        assert_eq!(metrics.queue_depth.get(), 3);
+        leaving.abort();
+        assert!(leaving.await.unwrap_err().is_cancelled());
+        assert_eq!(metrics.queue_depth.get(), 2);
+        first.await.unwrap();
+        second.await.unwrap();
+        assert_eq!(metrics.queue_depth.get(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn no_delay_is_slept_once_the_service_stops() {
         let stop = CancellationToken::new();
-        let router = router(&defaults(), stop.clone());
+        let router = router(&defaults(), Metrics::default(), stop.clone());
         let mut answers = Vec::new();
         for _ in 0..50 {
             answers.push(send(&router, "GET", "/32").await);

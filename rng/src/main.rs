@@ -3,6 +3,8 @@
 use chassis::Limits;
 use clap::Parser;
 
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// Random bytes over HTTP, one request at a time.
 #[derive(Parser)]
 #[command(version)]
@@ -22,11 +24,13 @@ async fn main() {
 
 async fn run() -> anyhow::Result<()> {
     let settings: Settings = chassis::load()?;
-    let Some(shutdown) = chassis::start(&settings.service, env!("CARGO_PKG_VERSION"))? else {
+    let mut registry = chassis::registry("rng", VERSION);
+    let metrics = rng::Metrics::register(&mut registry);
+    let Some(shutdown) = chassis::start(&settings.service, VERSION, registry)? else {
         return Ok(());
     };
     let listener = chassis::listen("LISTEN", settings.address.listen)?;
-    let router = rng::router(&settings.rng, shutdown.stop.clone());
+    let router = rng::router(&settings.rng, metrics, shutdown.stop.clone());
     chassis::serve(listener, router, Limits::default(), shutdown).await;
     Ok(())
 }

@@ -22,7 +22,7 @@ use crate::service::{Client, Service, ask, header, timing};
 const MIB: usize = 1024 * 1024;
 
 fn start_with(settings: &Settings) -> Service {
-    Service::start(Limits::default(), |stop| rng::router(settings, stop))
+    Service::start(Limits::default(), |stop| rng::router(settings, rng::Metrics::default(), stop))
 }
 
 fn start(delay: Duration) -> Service {
@@ -220,7 +220,8 @@ fn a_request_in_the_lane_outlives_every_limit() {
     let limits =
         Limits { first_byte: short, header: short, stalled_write: short, ..Limits::default() };
     let settings = Settings { delay: 4 * short, ..defaults() };
-    let service = Service::start(limits, |stop| rng::router(&settings, stop));
+    let service =
+        Service::start(limits, |stop| rng::router(&settings, rng::Metrics::default(), stop));
     let mut clients = [(); 4].map(|()| service.connect());
     clients.iter_mut().for_each(|client| client.send(get("/32")));
     for client in &mut clients {
@@ -251,7 +252,7 @@ fn it_listens_on_ipv6() {
         return testkit::skip("this host has no IPv6");
     }
     let shutdown = Shutdown::new(Duration::from_secs(3600));
-    let router = |stop| rng::router(&defaults(), stop);
+    let router = |stop| rng::router(&defaults(), rng::Metrics::default(), stop);
     let service = Service::start_on(ipv6, Limits::default(), shutdown, router);
     assert_eq!(ask(service.address, "GET", "/32").body.len(), 32);
 }
@@ -278,4 +279,15 @@ fn peak_memory(process: u32) -> usize {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     peak.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+}
+
+#[test]
+fn with_few_files_it_still_answers() {
+    let rng = env!("CARGO_BIN_EXE_rng");
+    let command = "ulimit -n 40; exec \"$0\" --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0";
+    let rng = Process::start("/bin/sh", &["-c", command, rng], &[]);
+    assert_eq!(http::get(rng.address("LISTEN"), "/32").body.len(), 32);
+    assert!(
+        http::get(rng.address("ADMIN_LISTEN"), "/metrics").text().contains("\nrng_queue_depth 0\n")
+    );
 }

@@ -5,6 +5,8 @@ use chassis::Limits;
 use clap::Parser;
 use store::{RedisUrl, Store};
 
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// The dashboard of DockerCoins.
 #[derive(Parser)]
 #[command(version)]
@@ -27,7 +29,8 @@ async fn main() {
 
 async fn run() -> Result<()> {
     let settings: Settings = chassis::load()?;
-    let Some(shutdown) = chassis::start(&settings.service, env!("CARGO_PKG_VERSION"))? else {
+    let registry = chassis::registry("webui", VERSION);
+    let Some(shutdown) = chassis::start(&settings.service, VERSION, registry)? else {
         return Ok(());
     };
     let listener = chassis::listen("LISTEN", settings.address.listen)?;

@@ -7,6 +7,8 @@ use clap::Parser;
 use store::{RedisUrl, Store};
 use worker::{Http, Worker};
 
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// Mines DockerCoins with the help of rng and hasher, and keeps them in redis.
 #[derive(Parser)]
 #[command(version)]
@@ -27,7 +29,8 @@ async fn main() {
 
 async fn run() -> Result<()> {
     let settings: Settings = chassis::load()?;
-    let Some(shutdown) = chassis::start(&settings.service, env!("CARGO_PKG_VERSION"))? else {
+    let registry = chassis::registry("worker", VERSION);
+    let Some(shutdown) = chassis::start(&settings.service, VERSION, registry)? else {
         return Ok(());
     };
     let store = Store::redis(&settings.redis_url)?;

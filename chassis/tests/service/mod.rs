@@ -50,8 +50,7 @@ impl Service {
 
     /// Stops the service as a signal does.
     pub(crate) fn stop(&self) {
-        self.shutdown.withdraw();
-        self.shutdown.stop.cancel();
+        self.shutdown.begin();
     }
 
     /// Waits until `serve` has returned. Panics after `patience`.

@@ -93,12 +93,12 @@ async fn both_addresses_behind_a_name_are_used_from_the_first_second() {
     for address in ["127.0.0.1:0", "[::1]:0"] {
         let served = Arc::new(AtomicU64::new(0));
         let count = served.clone();
-        let router = rng::router(&chassis::defaults(), shutdown.stop.clone()).layer(
-            axum::middleware::from_fn(move |request: Request, next: Next| {
-                count.fetch_add(1, Ordering::Relaxed);
-                next.run(request)
-            }),
-        );
+        let router =
+            rng::router(&chassis::defaults(), rng::Metrics::default(), shutdown.stop.clone())
+                .layer(axum::middleware::from_fn(move |request: Request, next: Next| {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    next.run(request)
+                }));
         rngs.push((serve(address, router, &shutdown), served));
     }
     let hasher = hasher::router(&chassis::defaults(), shutdown.stop.clone());
@@ -119,7 +119,7 @@ async fn both_addresses_behind_a_name_are_used_from_the_first_second() {
     for (address, served) in &rngs {
         assert!(served.load(Ordering::Relaxed) > 0, "nobody asked {address}");
     }
-    shutdown.stop.cancel();
+    shutdown.begin();
     mining.await.unwrap();
 }
 

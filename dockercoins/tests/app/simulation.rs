@@ -33,7 +33,7 @@ struct Routers {
 impl Routers {
     fn new(rngs: usize) -> Self {
         let stop = CancellationToken::new();
-        let rng = || rng::router(&chassis::defaults(), stop.clone());
+        let rng = || rng::router(&chassis::defaults(), rng::Metrics::default(), stop.clone());
         Self {
             rngs: (0..rngs).map(|_| (rng(), Arc::default())).collect(),
             hasher: hasher::router(&chassis::defaults(), stop.clone()),
