@@ -1,0 +1,59 @@
+# `docker buildx bake --push` publishes the services for three platforms, `docker buildx bake all --push` the course's
+# variants, too. It takes a builder that can: `docker buildx create --use`.
+
+variable "REGISTRY" { default = "" }
+variable "TAG" { default = "" }
+
+# Where a release comes from.
+variable "SOURCE" { default = "" }
+variable "REVISION" { default = "" }
+variable "CREATED" { default = "" }
+
+# Empty counts as unset.
+registry = REGISTRY != "" ? REGISTRY : "127.0.0.1:5000"
+tag      = TAG != "" ? TAG : "v0.1"
+
+function "labels" {
+  params = [version]
+  result = { for key, value in {
+    "org.opencontainers.image.version"  = version
+    "org.opencontainers.image.source"   = SOURCE
+    "org.opencontainers.image.revision" = REVISION
+    "org.opencontainers.image.created"  = CREATED
+  } : key => value if value != "" }
+}
+
+function "annotations" {
+  params = [version]
+  result = [for key, value in labels(version) : "index,manifest:${key}=${value}"]
+}
+
+group "default" { targets = ["service"] }
+group "variants" { targets = ["variant"] }
+group "all" { targets = ["service", "variant"] }
+
+target "_image" {
+  platforms = ["linux/amd64", "linux/arm64", "linux/arm/v7"]
+  attest    = ["type=sbom", "type=provenance,mode=max"]
+}
+
+target "service" {
+  matrix      = { service = ["rng", "hasher", "worker", "webui"] }
+  name        = service
+  inherits    = ["_image"]
+  target      = service
+  tags        = ["${registry}/${service}:${tag}"]
+  labels      = labels(tag)
+  annotations = annotations(tag)
+}
+
+# There is no worker:v0.3, and a rollout to it fails on purpose.
+target "variant" {
+  matrix      = { variant = ["worker-slow", "rng-broken", "webui-green"] }
+  name        = variant
+  inherits    = ["_image"]
+  target      = variant
+  tags        = ["${registry}/${split("-", variant)[0]}:v0.2"]
+  labels      = labels("v0.2")
+  annotations = annotations("v0.2")
+}
