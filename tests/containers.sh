@@ -1,77 +1,19 @@
 #!/usr/bin/env bash
-# Runs docker-compose.yml as shipped, but for the ports and the files folder, and looks at it from outside.
+# Runs docker-compose.yml and looks at it from outside.
 set -u
 cd "$(dirname "$0")/.." || exit 1
+. tests/compose.sh
 
-docker info >/dev/null 2>&1 || { echo "skipped: no Docker Engine answers"; exit 77; }
-if docker-compose version >/dev/null 2>&1; then compose=(docker-compose) build=(build --force-rm)
-elif docker compose version >/dev/null 2>&1; then compose=(docker compose) build=(build)
-else echo "skipped: neither docker-compose nor docker compose is installed"; exit 77; fi
-
-scratch=$(mktemp -d)
-project=dockercoins-check-${scratch##*.}
-project=${project,,}
-export REGISTRY=127.0.0.1:5000 TAG=$project
-unset DEBUG RUST_LOG LOG_FORMAT
-images=("$REGISTRY"/{rng,hasher,worker,webui}":$TAG")
-compose+=(-p "$project" --project-directory "$PWD" -f "$scratch/docker-compose.yml")
-
-cleanup() {
-  "${compose[@]}" down -v --remove-orphans -t 1 >/dev/null 2>&1
-  docker rmi "${images[@]}" >/dev/null 2>&1
-  rm -rf "$scratch"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
-
-# Any free ports, and a copy of the files that can be edited.
-cp -r webui/files "$scratch/files"
-chmod -R a+rX "$scratch/files"
-sed -e 's/"800[0-2]:80"/"127.0.0.1::80"/' -e "s|\./webui/files|$scratch/files|" \
-  docker-compose.yml >"$scratch/docker-compose.yml"
-
-failures=0
-# check NAME COMMAND...
-check() {
-  local name=$1
-  shift
-  if "$@"; then echo "ok - $name"; else echo "not ok - $name"; failures=$((failures + 1)); fi
-}
-
-# quiet COMMAND...: shows what it printed only when it failed.
-quiet() { "$@" >"$scratch/log" 2>&1 || { tail -n 40 "$scratch/log"; return 1; }; }
-
-# within SECONDS COMMAND...: tries until it succeeds.
-within() {
-  local deadline=$((SECONDS + $1))
-  shift
-  until "$@"; do
-    [ $SECONDS -lt $deadline ] || return 1
-    sleep 0.3
-  done
-}
-
-containers() { "${compose[@]}" ps -q "$@"; }
-each_container() { containers | xargs docker inspect -f "$1"; }
-
-healthy() {
-  each_container '{{.State.Health.Status}}' >"$scratch/health" && ! grep -qv '^healthy$' "$scratch/health"
-}
-
-# The count as webui tells it: 0 before the first, nothing while redis is away.
-hashes() {
-  curl -fs --max-time 2 "$page/json" | sed -n 's/.*"hashes":null.*/0/p; s/.*"hashes":"\([0-9]*\)".*/\1/p'
-}
-more_than() { local now; now=$(hashes); [ "${now:-0}" -gt "$1" ]; }
-page_shows() { curl -fsL "$page" | grep -q "$1"; }
+hashes_now() { page /json | hashes; }
+page_shows() { page | grep -q "$1"; }
 
 # goes_on_after COMMAND...: across it the count never falls, and then it grows again.
 goes_on_after() {
   local before now deadline=$((SECONDS + 45))
-  before=$(hashes)
+  before=$(hashes_now)
   quiet "$@" || return
   while [ $SECONDS -lt $deadline ]; do
-    now=$(hashes)
+    now=$(hashes_now)
     if [ -n "$now" ]; then
       [ "$now" -ge "$before" ] || { echo "$before hashes became $now"; return 1; }
       [ "$now" -le $((before + 10)) ] || return 0
@@ -95,16 +37,6 @@ at_the_ceiling() {
   end=$(date +%s.%N) after=$(served)
   awk -v n=$((after - before)) -v a="$start" -v b="$end" \
     'BEGIN { rate = n / (b - a); printf "%.2f requests per second at rng\n", rate; exit !(9 <= rate && rate <= 10.05) }'
-}
-
-small() {
-  local image size code=0
-  for image in "${images[@]}"; do
-    size=$(docker image inspect -f '{{.Size}}' "$image") || return
-    echo "$image: $((size / 1000)) kB"
-    [ "$size" -le 5000000 ] || code=1
-  done
-  return $code
 }
 
 nobody_is_root() {
@@ -146,24 +78,21 @@ stops_within_a_second() {
 }
 
 check "docker-compose.yml is valid" quiet "${compose[@]}" config
-check "the images build" quiet "${compose[@]}" "${build[@]}"
-if [ $failures -gt 0 ]; then exit 1; fi
-check "no image is larger than 5 MB" small
 check "the application starts" quiet "${compose[@]}" up -d --no-build
 
-page=http://$("${compose[@]}" port webui 80)
 rng=$(containers rng)
-check "all are healthy" within 30 healthy
-check "it mines" within 15 more_than 3
+check "all are healthy" within 30 all_healthy
+check "it mines" within 15 mines page /json
 check "the page is served" page_shows 15px
 check "an edit of the page shows on reload" live_edit
 check "a restart of redis loses nothing" goes_on_after "${compose[@]}" restart redis
 check "a kill of redis loses nothing" goes_on_after kill_redis
 check "ten workers start" quiet "${compose[@]}" up -d --no-build --scale worker=10
-check "ten workers are healthy" within 30 healthy
-check "ten workers reach the ceiling" at_the_ceiling
+check "ten workers are healthy" within 30 all_healthy
+# A machine that does other things, too, gets another try; more than one lane never passes.
+check "ten workers reach the ceiling" within 41 at_the_ceiling
 check "nobody is root" nobody_is_root
 check "nothing is written to a root file system" nothing_is_written
 check "each container stops within a second" stops_within_a_second
-if [ $failures -gt 0 ]; then "${compose[@]}" logs --tail=20; fi
+if [ $failures -gt 0 ]; then "${compose[@]}" logs --no-color --tail=5; fi
 [ $failures = 0 ]

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # Sourced from the root of the repository: starts the release binary on free ports with data of its own,
-# sets $url to its page and $scratch to a folder that lasts as long as the script, and offers `browse`.
+# sets $url to its page, and offers `browse`.
+. tests/lib.sh
 
-scratch=$(mktemp -d)
 chromium=$(command -v chromium || command -v google-chrome) || { echo "no Chromium"; exit 1; }
 
 "${CARGO_TARGET_DIR:-target}/release/dockercoins" --data "$scratch/data" --webui-port 0 --rng-port 0 --hasher-port 0 --admin-port 0 \
@@ -12,10 +12,7 @@ dockercoins=$!
 cleanup() {
   kill -INT "$dockercoins" 2>/dev/null
   wait "$dockercoins"
-  rm -rf "$scratch"
 }
-trap cleanup EXIT
-trap 'exit 130' INT TERM
 
 url=
 for _ in {1..50}; do

@@ -3,13 +3,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . tests/lib.sh
-
-venv=target/venv
-install() { python3 -m venv "$venv" && "$venv/bin/pip" install -q -r tests/requirements.txt; }
-if ! cmp -s tests/requirements.txt "$venv/requirements.txt"; then
-  quiet install || skip "tests/requirements.txt cannot be installed"
-  cp tests/requirements.txt "$venv/"
-fi
+. tests/venv.sh
 
 # same NAME EXPECTED ACTUAL: two lists, in any order.
 same() { check "$1" diff <(xargs -n 1 <<<"$2" | sort) <(xargs -n 1 <<<"$3" | sort); }

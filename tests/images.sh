@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Builds the images that the tests of containers share, under the tag $CHECK_IMAGES; `tests/images.sh remove` removes them.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+: "${CHECK_IMAGES:?}"
+. tests/docker.sh
+
+if [ "${1:-}" = remove ]; then
+  remove_images
+  exit 0
+fi
+
+small() {
+  local image size code=0
+  for image in "${images[@]}"; do
+    size=$(docker image inspect -f '{{.Size}}' "$image") || return
+    echo "$image: $((size / 1000)) kB"
+    [ "$size" -le 5000000 ] || code=1
+  done
+  return $code
+}
+
+check "the images build" quiet build_images
+check "no image is larger than 5 MB" small
+[ $failures = 0 ]

@@ -1,0 +1,128 @@
+"""Reads rendered objects."""
+
+import dataclasses
+import itertools
+import math
+import re
+
+PROGRAMS = ("hasher", "rng", "webui", "worker")
+APPS = (*PROGRAMS, "redis")
+ADMIN_PORT = 9000
+ALTERNATIVES = ("rng-autoscaling", "rng-daemonset")
+MONITORING = {"monitoring", "pod-monitor"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Render:
+    """What a combination of components renders to; nobody changes the objects, since renders share them."""
+
+    name: str
+    components: frozenset
+    objects: list
+
+    def kind(self, *kinds):
+        return [o for o in self.objects if o["kind"] in kinds]
+
+    def workloads(self):
+        return [o for o in self.objects if pod_template(o)]
+
+    def pods(self):
+        """The name and the template of each workload."""
+        return [(o["metadata"]["name"], pod_template(o)) for o in self.workloads()]
+
+    def matching(self, selector):
+        return [(name, pod) for name, pod in self.pods() if matches(selector, pod["metadata"].get("labels", {}))]
+
+
+def get(value, *keys, default=None):
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return default if value is None else value
+
+
+def title(o):
+    return f"{o['kind']} {o['metadata']['name']}"
+
+
+def walk(value, path=()):
+    """Every value inside, with its path."""
+    yield path, value
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield from walk(inner, (*path, key))
+
+
+def pod_template(o):
+    if o["kind"] == "Pod":
+        return o
+    spec = get(o, "spec", "jobTemplate", "spec") or get(o, "spec")
+    template = get(spec, "template")
+    return template if get(template, "spec", "containers") else None
+
+
+def containers(pod):
+    """All containers of a pod, whatever their list."""
+    lists = ("initContainers", "containers", "ephemeralContainers")
+    return list(itertools.chain.from_iterable(get(pod, "spec", key, default=[]) for key in lists))
+
+
+def ports(pod):
+    return [port for container in containers(pod) for port in container.get("ports", [])]
+
+
+def port_number(pod, port):
+    """The number of a port that the pod declares under this name or number, or None."""
+    for declared in ports(pod):
+        if port in (declared["containerPort"], declared.get("name")):
+            return declared["containerPort"]
+    return None
+
+
+def matches(selector, labels):
+    """Whether a label selector matches; an empty one matches all."""
+    for key, value in get(selector, "matchLabels", default={}).items():
+        if labels.get(key) != value:
+            return False
+    for e in get(selector, "matchExpressions", default=[]):
+        holds = {
+            "In": lambda: labels.get(e["key"]) in e["values"],
+            "NotIn": lambda: labels.get(e["key"]) not in e["values"],
+            "Exists": lambda: e["key"] in labels,
+            "DoesNotExist": lambda: e["key"] not in labels,
+        }[e["operator"]]
+        if not holds():
+            return False
+    return True
+
+
+SUFFIXES = {
+    "": 1,
+    "m": 1e-3,
+    "k": 1e3,
+    "M": 1e6,
+    "G": 1e9,
+    "T": 1e12,
+    "Ki": 2**10,
+    "Mi": 2**20,
+    "Gi": 2**30,
+    "Ti": 2**40,
+}
+
+
+def quantity(text):
+    number, suffix = re.fullmatch(r"([0-9.]+)([a-zA-Z]*)", str(text)).groups()
+    return float(number) * SUFFIXES[suffix]
+
+
+def seconds(text):
+    """A duration such as 5s, 200ms or 1m30s."""
+    units = {"ms": 1e-3, "s": 1, "m": 60, "h": 3600}
+    parts = re.findall(r"([0-9.]+)(ms|[smh])", text)
+    assert "".join(map("".join, parts)) == text, text
+    return sum(float(number) * units[unit] for number, unit in parts)
+
+
+def share(value, total):
+    """A number of pods, or a percentage of them rounded up."""
+    percent = re.fullmatch(r"(\d+)%", str(value))
+    return math.ceil(total * int(percent[1]) / 100) if percent else int(value)

@@ -1,0 +1,315 @@
+"""Proves that each policy can fail: each of these changes must be noticed by the policy it is listed under."""
+
+import course
+import files
+import links
+import network
+import pods
+import restricted
+
+GONE = object()
+FULL = "everything but rng-daemonset"
+DAEMON = "everything but rng-autoscaling"
+CLOSED = "base + network-policies"
+POD = "spec template spec"
+BOX = f"{POD} containers 0"
+RNG, WORKER, REDIS = "Deployment rng", "Deployment worker", "StatefulSet redis"
+GUEST = {"name": "guest", "image": "guest:1"}
+SAFE = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+BUDGET = {
+    "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "rng", "labels": {"app": "rng"}},
+    "spec": {"maxUnavailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow", "selector": {"matchLabels": {"app": "rng"}}},
+}  # fmt: skip
+SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "redis"}, "stringData": {"password": "x"}}
+OTHER_SECRET = {"name": "REDIS_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "other", "key": "password"}}}
+ANY_PEER = {"podSelector": {}}
+
+# Policy: object, path and new value, and the render if it is not FULL.
+RENDERED = {
+    restricted.restricted: [
+        (RNG, f"{POD} hostNetwork", True),
+        (RNG, f"{POD} hostPID", True),
+        (RNG, f"{POD} hostIPC", True),
+        (RNG, f"{POD} securityContext windowsOptions", {"hostProcess": True}),
+        (RNG, f"{POD} securityContext runAsNonRoot", GONE),
+        (RNG, f"{POD} securityContext runAsNonRoot", False),
+        (RNG, f"{POD} securityContext runAsUser", 0),
+        (RNG, f"{POD} securityContext seccompProfile", GONE),
+        (RNG, f"{POD} securityContext seccompProfile type", "Unconfined"),
+        (RNG, f"{POD} securityContext appArmorProfile", {"type": "Unconfined"}),
+        (RNG, f"{POD} securityContext seLinuxOptions", {"type": "spc_t"}),
+        (RNG, f"{POD} securityContext seLinuxOptions", {"user": "system_u"}),
+        (RNG, f"{POD} securityContext seLinuxOptions", {"role": "system_r"}),
+        (RNG, f"{POD} securityContext sysctls -", {"name": "kernel.msgmax", "value": "1"}),
+        (RNG, f"{POD} volumes", [{"name": "v", "hostPath": {"path": "/"}}]),
+        (RNG, f"{POD} volumes", [{"name": "v", "nfs": {"server": "s", "path": "/"}}]),
+        (RNG, f"{POD} volumes", [{"name": "v"}]),
+        (RNG, "spec template metadata annotations", {"container.apparmor.security.beta.kubernetes.io/rng": "unconfined"}),
+        (RNG, f"{BOX} securityContext", GONE),
+        (RNG, f"{BOX} securityContext privileged", True),
+        (RNG, f"{BOX} securityContext allowPrivilegeEscalation", True),
+        (RNG, f"{BOX} securityContext allowPrivilegeEscalation", GONE),
+        (RNG, f"{BOX} securityContext capabilities drop", ["NET_RAW"]),
+        (RNG, f"{BOX} securityContext capabilities add", ["SYS_ADMIN"]),
+        (RNG, f"{BOX} securityContext procMount", "Unmasked"),
+        (RNG, f"{BOX} securityContext runAsUser", 0),
+        (RNG, f"{BOX} securityContext runAsNonRoot", False),
+        (RNG, f"{BOX} securityContext seccompProfile", {"type": "Unconfined"}),
+        (RNG, f"{BOX} securityContext appArmorProfile", {"type": "Unconfined"}),
+        (RNG, f"{BOX} securityContext seLinuxOptions", {"type": "spc_t"}),
+        (RNG, f"{BOX} securityContext windowsOptions", {"hostProcess": True}),
+        (RNG, f"{BOX} ports 0 hostPort", 80),
+        (RNG, f"{BOX} livenessProbe httpGet host", "127.0.0.1"),
+        (REDIS, f"{BOX} livenessProbe tcpSocket host", "127.0.0.1"),
+        (RNG, f"{BOX} lifecycle", {"preStop": {"httpGet": {"host": "127.0.0.1", "port": 80}}}),
+        (RNG, f"{POD} initContainers", [GUEST]),
+        (RNG, f"{POD} initContainers", [GUEST | {"securityContext": SAFE | {"privileged": True}}]),
+        (RNG, f"{POD} ephemeralContainers", [GUEST]),
+        (RNG, f"{POD} ephemeralContainers", [GUEST | {"securityContext": SAFE | {"runAsUser": 0}}]),
+        (REDIS, f"{POD} securityContext runAsUser", 0),
+    ],
+    pods.probes: [
+        (RNG, f"{BOX} startupProbe", GONE),
+        (RNG, f"{BOX} readinessProbe", GONE),
+        (REDIS, f"{BOX} livenessProbe", GONE),
+        (WORKER, f"{BOX} readinessProbe httpGet port", 80),
+        (RNG, f"{BOX} livenessProbe httpGet port", "http"),
+        (RNG, f"{BOX} livenessProbe httpGet path", "/readyz"),
+        (RNG, f"{BOX} livenessProbe", {"tcpSocket": {"port": 9000}}),
+        (RNG, f"{BOX} ports 1 name", "other"),
+        (REDIS, f"{BOX} livenessProbe tcpSocket port", 9000),
+        (REDIS, f"{BOX} readinessProbe exec command", ["true"]),
+    ],
+    pods.resources: [
+        (RNG, f"{BOX} resources", GONE),
+        (RNG, f"{BOX} resources limits cpu", GONE),
+        (REDIS, f"{BOX} resources requests memory", GONE),
+        (RNG, f"{BOX} resources requests memory", "1Gi"),
+        (RNG, f"{POD} initContainers", [GUEST]),
+    ],
+    pods.images: [
+        (RNG, f"{BOX} image", "127.0.0.1:5000/rng:latest"),
+        (RNG, f"{BOX} image", "127.0.0.1:5000/rng"),
+        (RNG, f"{BOX} image", "127.0.0.1:5000/hasher:v0.1"),
+        (REDIS, f"{BOX} image", "redis"),
+        (REDIS, f"{BOX} image", "docker.io:443/redis"),
+        (REDIS, f"{BOX} image", "redis:latest"),
+        (RNG, f"{BOX} name", "main"),
+        (RNG, f"{POD} containers -", GUEST),
+    ],
+    pods.grace: [
+        (RNG, f"{POD} terminationGracePeriodSeconds", 13),
+        (WORKER, f"{POD} terminationGracePeriodSeconds", 8),
+        (RNG, f"{BOX} env 0 value", "12s"),
+        (WORKER, f"{BOX} env -", {"name": "SHUTDOWN_TIMEOUT", "value": "1m"}),
+    ],
+    pods.token: [
+        (RNG, f"{POD} automountServiceAccountToken", GONE),
+        (REDIS, f"{POD} automountServiceAccountToken", True),
+        (RNG, f"{POD} volumes", [{"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}]),
+    ],
+    pods.env: [
+        (RNG, f"{BOX} env -", {"name": "MAX_BODY", "value": "1MiB"}),
+        (RNG, f"{BOX} env -", {"name": "RNG_PORT", "value": "80"}),
+        (RNG, f"{BOX} env -", {"name": "SHUTDOWN_DELAY", "value": "5s"}),
+        (RNG, f"{BOX} envFrom", [{"configMapRef": {"name": "settings"}}]),
+        (REDIS, f"{BOX} env -", {"name": "REDIS_SERVICE_HOST", "value": "x"}),
+        (WORKER, f"{BOX} env 0 name", "PASSWORD"),
+        (WORKER, f"{BOX} env", [{"name": "REDIS_URL", "value": "redis://:$(REDIS_PASSWORD)@redis"}, OTHER_SECRET]),
+        (REDIS, f"{BOX} args -", "$(PASSWORD)"),
+    ],
+    pods.secrets: [
+        (None, None, SECRET),
+        (WORKER, f"{BOX} env -", OTHER_SECRET),
+        (WORKER, f"{BOX} env 0 valueFrom secretKeyRef key", "other"),
+        (WORKER, f"{BOX} env 0 valueFrom secretKeyRef optional", True),
+        (WORKER, f"{BOX} envFrom", [{"secretRef": {"name": "redis"}}]),
+        (WORKER, f"{POD} imagePullSecrets", [{"name": "redis"}]),
+        (WORKER, f"{POD} volumes", [{"name": "v", "secret": {"secretName": "redis"}}]),
+        ("Ingress webui", "spec tls", [{"secretName": "tls"}]),
+    ],
+    pods.storage: [
+        (RNG, f"{BOX} securityContext readOnlyRootFilesystem", GONE),
+        (REDIS, f"{BOX} volumeMounts 0 mountPath", "/var"),
+        (REDIS, f"{BOX} volumeMounts", GONE),
+        (REDIS, "spec volumeClaimTemplates", GONE),
+        (RNG, f"{POD} volumes", [{"name": "v", "hostPath": {"path": "/"}}]),
+        (None, None, {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "v"}, "spec": {"hostPath": {"path": "/"}}}),
+    ],
+    pods.low_ports: [
+        (RNG, f"{POD} securityContext sysctls", GONE),
+        (WORKER, f"{BOX} ports -", {"containerPort": 80}),
+    ],
+    links.objects: [
+        (WORKER, "", GONE),
+        ("Service rng", "", GONE),
+        (WORKER, "kind", "ReplicaSet"),
+        (WORKER, "metadata namespace", "default"),
+        ("Service rng", "spec ports 0 port", 8080),
+        (None, None, BUDGET),
+        (None, None, {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "worker"}, "spec": {"ports": []}}),
+    ],
+    links.labels: [
+        (RNG, "metadata labels app", "other"),
+        (RNG, "spec selector matchLabels app", "other"),
+        (RNG, "spec selector matchLabels tier", "back"),
+        (RNG, "spec template metadata labels app", "other"),
+        ("Service rng", "spec selector", {"app": "hasher"}),
+        ("Ingress webui", "metadata labels", GONE),
+    ],
+    links.selectors: [
+        (RNG, "spec selector matchLabels app", "hasher"),
+        (RNG, "spec selector", {"matchExpressions": [{"key": "app", "operator": "Exists"}]}),
+        (RNG, f"{POD} topologySpreadConstraints 0 labelSelector matchLabels app", "hasher"),
+        ("PodDisruptionBudget rng", "spec selector matchLabels app", "other"),
+        ("PodMonitor dockercoins", "spec selector matchLabels monitoring", "on"),
+        ("NetworkPolicy rng", "spec podSelector matchLabels app", "other"),
+        ("NetworkPolicy rng", "spec ingress 0 from 0 podSelector matchLabels app", "other"),
+        ("NetworkPolicy redis", "spec ingress 0 from 0 podSelector matchExpressions 0 values -", "other"),
+        ("NetworkPolicy monitoring", "spec podSelector matchLabels monitoring", "on"),
+        (RNG, "spec template metadata labels monitoring", "enabled", CLOSED),
+    ],
+    links.services: [
+        ("Service rng", "spec selector app", "other"),
+        ("Service rng", "spec selector", GONE),
+        ("Service rng", "spec ports 0 targetPort", 8080),
+        ("Service rng", "spec ports 0 targetPort", "web"),
+        (RNG, f"{BOX} ports 0", GONE),
+    ],
+    links.routes: [
+        ("Ingress webui", "spec rules 0 http paths 0 backend service name", "other"),
+        ("Ingress webui", "spec rules 0 http paths 0 backend service name", "redis"),
+        ("Ingress webui", "spec rules 0 http paths 0 backend service port number", 8080),
+        ("HTTPRoute webui", "spec rules 0 backendRefs 0 name", "other"),
+        ("HTTPRoute webui", "spec rules 0 backendRefs 0 port", 8080),
+        ("Service webui", "", GONE),
+        (REDIS, "spec serviceName", "other"),
+    ],
+    links.autoscaler: [
+        ("HorizontalPodAutoscaler rng", "spec scaleTargetRef name", "other"),
+        ("HorizontalPodAutoscaler rng", "spec scaleTargetRef kind", "StatefulSet"),
+        ("HorizontalPodAutoscaler rng", "spec scaleTargetRef apiVersion", "v1"),
+        ("HorizontalPodAutoscaler rng", "spec metrics 0 pods metric name", "queue"),
+        ("HorizontalPodAutoscaler rng", "spec maxReplicas", 0),
+        (RNG, "spec replicas", 1),
+    ],
+    links.metrics_exist: [
+        ("HorizontalPodAutoscaler rng", "spec metrics 0 pods metric name", "queue"),
+        ("PodMonitor dockercoins", "spec podMetricsEndpoints 0 path", "/other"),
+        (RNG, "spec template metadata annotations prometheus.io/path", "/other"),
+    ],
+    links.monitoring: [
+        (RNG, "spec template metadata labels monitoring", GONE),
+        (RNG, "spec template metadata labels monitoring", "enabled", CLOSED),
+        (RNG, "spec template metadata annotations", GONE),
+        (RNG, "spec template metadata annotations prometheus.io/port", "80"),
+        (RNG, f"{BOX} ports 1 containerPort", 9001),
+        ("PodMonitor dockercoins", "spec podMetricsEndpoints 0 port", "http"),
+    ],
+    links.budgets: [
+        ("PodDisruptionBudget rng", "spec maxUnavailable", 0),
+        ("PodDisruptionBudget rng", "spec maxUnavailable", "0%"),
+        ("PodDisruptionBudget rng", "spec", BUDGET["spec"] | {"minAvailable": 1}),
+        ("PodDisruptionBudget worker", "spec minAvailable", "50%"),
+        ("PodDisruptionBudget rng", "spec unhealthyPodEvictionPolicy", GONE),
+        (None, None, BUDGET, DAEMON),
+    ],
+    network.arrows: [
+        ("NetworkPolicy deny-all", "", GONE),
+        ("NetworkPolicy deny-all", "spec policyTypes", ["Ingress"]),
+        ("NetworkPolicy rng", "", GONE),
+        ("NetworkPolicy rng", "spec ingress 0 from", GONE),
+        ("NetworkPolicy rng", "spec ingress 0 ports", GONE),
+        ("NetworkPolicy rng", "spec ingress 0 ports 0 port", 8080),
+        ("NetworkPolicy rng", "spec ingress 0 ports 0 endPort", 90),
+        ("NetworkPolicy rng", "spec ingress 0 ports 0 port", "admin"),
+        ("NetworkPolicy rng", "spec ingress 0 from -", {"podSelector": {"matchLabels": {"app": "webui"}}}, FULL),
+        ("NetworkPolicy worker", "spec egress 0 to -", ANY_PEER),
+        ("NetworkPolicy worker", "spec egress -", {}),
+        ("NetworkPolicy worker", "spec egress 1", GONE),
+        ("NetworkPolicy worker", "spec egress 2", GONE),
+        ("NetworkPolicy worker", "spec egress 2 ports 0", GONE),
+        ("NetworkPolicy webui", "spec egress 1 to 1", GONE),
+        ("NetworkPolicy webui", "spec egress 1 to 0 podSelector", GONE),
+        ("NetworkPolicy webui", "spec egress 0 to -", {"ipBlock": {"cidr": "0.0.0.0/0"}}),
+        ("NetworkPolicy webui", "spec ingress 0 from", [ANY_PEER]),
+        ("NetworkPolicy webui", "spec ingress 0 from", [{"namespaceSelector": {}}]),
+        ("NetworkPolicy webui", "spec ingress 0 ports -", {"port": 9000}),
+        ("NetworkPolicy redis", "spec ingress 0 from 0 podSelector", {}),
+        ("NetworkPolicy monitoring", "spec ingress 0 from 0 podSelector", GONE),
+        ("NetworkPolicy monitoring", "spec ingress 0 from 0 namespaceSelector", GONE),
+        (RNG, "spec template metadata labels monitoring", GONE),
+        (RNG, "spec template metadata labels monitoring", "enabled", CLOSED),
+        (None, None, {"kind": "NetworkPolicy", "metadata": {"name": "any"}, "spec": {"podSelector": {}, "ingress": [{}]}}, "base"),
+    ],
+}  # fmt: skip
+
+# These are no valid objects.
+INVALID = [
+    (RNG, "kind", "Deploymint"),
+    (RNG, "apiVersion", "apps/v2"),
+    (RNG, "apiVersion", "apps.example.com/v1"),
+    (RNG, "spec selector", GONE),
+    (RNG, f"{POD} nodeName", 1),
+    (RNG, f"{BOX} imagePulPolicy", "Always"),
+    (RNG, f"{BOX} ports 0 containerPort", "eighty"),
+    ("HTTPRoute webui", "spec parentRef", []),
+    ("HTTPRoute webui", "spec rules 0 backendRefs 0 port", "80"),
+    ("HTTPRoute webui", "apiVersion", "gateway.networking.k8s.io/v1alpha2"),
+    ("PodMonitor dockercoins", "spec selectors", {}),
+    ("PodMonitor dockercoins", "spec podMetricsEndpoints 0 port", 9000),
+]  # fmt: skip
+
+# Policy: file under k8s, what is in it (None to make the file) and what is there instead.
+IN_FILES = {
+    files.no_orphans: [
+        ("components/ingress/extra.yaml", None, "kind: ConfigMap"),
+        ("components/empty/extra.yaml", None, "kind: ConfigMap"),
+        ("components/network-policies/kustomization.yaml", "- redis.yaml\n", ""),
+    ],
+    files.no_secrets: [
+        ("components/redis-password/secret.yaml", None, "apiVersion: v1\nkind: Secret\n"),
+        ("components/redis-password/kustomization.yaml", "patches:", "secretGenerator:\n- name: redis\npatches:"),
+    ],
+    files.named_once: [
+        ("base/rng.yaml", "image: rng", "image: 127.0.0.1:5000/rng"),
+        ("base/rng.yaml", "image: rng", "image: rng:v0.1"),
+    ],
+    files.apart: [
+        ("kustomization.yaml", None, "resources: [base]"),
+    ],
+    files.sorted_components: [
+        ("overlays/production/kustomization.yaml", "- ../../components/disruption-budgets\n- ../../components/ingress", "- ../../components/ingress\n- ../../components/disruption-budgets"),
+    ],
+    files.images_follow: [
+        ("components/registry/kustomization.yaml", "{kind: ConfigMap, name: images, fieldPath: data.TAG}", "{kind: Service, name: rng, fieldPath: metadata.name}"),
+        ("components/registry/kustomization.yaml", '"registry/rng:tag"', '"registry/hasher:tag"'),
+        ("overlays/production/kustomization.yaml", "patches:", "patches:\n- target: {kind: Deployment, name: rng}\n  patch: |\n    - {op: replace, path: /spec/template/spec/containers/0/image, value: '127.0.0.1:5000/rng:v0.1'}"),
+    ],
+    course.rendered: [
+        ("dockercoins.yaml", "periodSeconds: 1\n", "periodSeconds: 2\n"),
+        ("base/rng.yaml", "replicas: 1", "replicas: 2"),
+    ],
+    course.contract: [
+        ("dockercoins.yaml", "kind: Service", "# A comment\nkind: Service"),
+        ("dockercoins.yaml", "app: rng", 'app: "{{ name }}"'),
+        ("dockercoins.yaml", "  name: rng", "  namespace: default\n  name: rng"),
+        ("dockercoins.yaml", "  replicas: 1", "  replicas: 1\n  minReadySeconds: 5"),
+        ("dockercoins.yaml", "  replicas: 1", "  replicas: 1\n  strategy: {type: Recreate}"),
+        ("dockercoins.yaml", "  replicas: 1", "  replicas: 2"),
+        ("dockercoins.yaml", "  type: NodePort", "  type: ClusterIP"),
+        ("dockercoins.yaml", "  - port: 6379", "  - port: 6380"),
+        ("dockercoins.yaml", "kind: Deployment", "kind: DaemonSet"),
+        ("dockercoins.yaml", "name: rng\n        ports", "name: main\n        ports"),
+        ("dockercoins.yaml", "127.0.0.1:5000/rng:v0.1", "127.0.0.1:5000/rng:v0.2"),
+        ("dockercoins.yaml", "        app: rng", "        app: rng\n        monitoring: enabled"),
+    ],
+}  # fmt: skip
+
+# Folder, file, what is in it and what is there instead: a repeated field.
+REPEATED = [
+    ("rng-autoscaling", "components/rng-autoscaling/kustomization.yaml", "    - {op: remove", "    - {op: replace, path: /spec/template/spec/automountServiceAccountToken, value: false}\n    - {op: remove"),
+    ("monitoring", "base/hasher.yaml", "      labels:\n        app", "      labels:\n        monitoring: enabled\n        app"),
+    ("loadtest", "overlays/loadtest/fast.yaml", "      containers:\n      - name: worker", "      automountServiceAccountToken: false\n      containers:\n      - name: worker"),
+    ("loadtest", "overlays/loadtest/kustomization.yaml", "count: 4", "count: 1"),
+]  # fmt: skip

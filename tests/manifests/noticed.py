@@ -1,0 +1,115 @@
+"""Makes each change of mutations.py and sees whether its policy notices."""
+
+import copy as copies
+import pathlib
+import tempfile
+
+import files
+import mutations
+import orders
+import schemas
+from kube import title
+from policies import POLICIES
+from render import copy, render_plan
+from repeats import no_repeats
+
+
+def run(k8s, renderer, renders):
+    """For each policy its name and the changes that it does not notice."""
+    named = {r.name: r for r in renders}
+    for policy in POLICIES:
+        changes = mutations.RENDERED.get(policy, [])
+        missed = [what(change) for change in changes if not notices(policy, change, named)]
+        yield outcome(policy.__doc__, changes, missed)
+    missed = [f"{what(change)} in {release}" for change in mutations.INVALID for release in schemas.RELEASES
+              if not any(schemas.problem(o, release) for o in mutate(change, named))]  # fmt: skip
+    yield outcome("valid in every release", mutations.INVALID, missed)
+    for policy in files.POLICIES:
+        changes = mutations.IN_FILES.get(policy, [])
+        missed = [what(change) for change in changes if not on_copy(k8s, change, lambda k: list(policy(k, renderer)))]
+        yield outcome(policy.__doc__, changes, missed)
+    missed = [
+        what(change)
+        for folder, *change in mutations.REPEATED
+        if not on_copy(k8s, change, lambda k: list(no_repeats(k, renderer, only=folder)))
+    ]
+    yield outcome(no_repeats.__doc__, mutations.REPEATED, missed)
+    yield from whole(k8s, renderer)
+
+
+def whole(k8s, renderer):
+    """The same for what is said of whole renders."""
+    pair = ["base + redis-password + redis-persistence"]
+    for name, change, policy in (
+        (
+            "what does not render",
+            ("components/ingress/kustomization.yaml", "ingress.yaml", "missing.yaml"),
+            lambda k: render_plan(k, renderer, ["base + ingress"])[1],
+        ),
+        (
+            "an order that matters",
+            ("components/redis-password/kustomization.yaml", "{group: apps, name: redis}", "{kind: Deployment, name: redis}"),
+            lambda k: list(orders.differences(k, renderer, render_plan(k, renderer, pair)[0])),
+        ),
+        (
+            orders.refusals.__doc__,
+            ("components/rng-daemonset/kustomization.yaml", "    - {op: remove, path: /spec/replicas}\n", ""),
+            lambda k: list(orders.refusals(k, renderer)),
+        ),
+    ):  # fmt: skip
+        yield outcome(name, [change], [] if on_copy(k8s, change, policy) else [what(change)])
+
+
+def outcome(name, changes, missed):
+    return f"noticed ({len(changes)}): {name}", [f"not noticed: {m}" for m in missed] or (
+        [] if changes else ["never tried"]
+    )
+
+
+def what(change):
+    place, path, value = change[:3]
+    return f"{place or 'added'} {path or ''} {'gone' if value is mutations.GONE else value}"
+
+
+def notices(policy, change, named):
+    before = named[change[3] if len(change) > 3 else mutations.FULL]
+    after = type(before)(before.name, before.components, mutate(change, named))
+    return set(policy(after)) - set(policy(before))
+
+
+def mutate(change, named):
+    place, path, value = change[:3]
+    found = copies.deepcopy(named[change[3] if len(change) > 3 else mutations.FULL].objects)
+    if place is None:
+        return [*found, value]
+    [changed] = [o for o in found if title(o) == place]
+    if not path:
+        return [o for o in found if o is not changed]
+    put(changed, path.split(), copies.deepcopy(value) if value is not mutations.GONE else mutations.GONE)
+    return found
+
+
+def put(inside, path, value):
+    *parents, last = path
+    for key in parents:
+        inside = inside[int(key)] if isinstance(inside, list) else inside.setdefault(key, {})
+    if last == "-":
+        inside.append(value)
+        return
+    last = int(last) if isinstance(inside, list) else last
+    if value is mutations.GONE:
+        del inside[last]
+    else:
+        inside[last] = value
+
+
+def on_copy(k8s, change, policy):
+    file, old, new = change
+    with tempfile.TemporaryDirectory() as scratch:
+        other = copy(k8s, pathlib.Path(scratch))
+        path = other / file
+        path.parent.mkdir(exist_ok=True)
+        text = path.read_text() if old is not None else ""
+        assert old is None or old in text, f"{file} holds no {old!r}"
+        path.write_text(text.replace(old, new, 1) if old is not None else new)
+        return policy(other)

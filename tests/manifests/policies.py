@@ -1,0 +1,29 @@
+"""Every policy about what is rendered."""
+
+import links
+import network
+import pods
+import restricted
+
+POLICIES = (
+    restricted.restricted,
+    pods.probes,
+    pods.resources,
+    pods.images,
+    pods.grace,
+    pods.token,
+    pods.env,
+    pods.secrets,
+    pods.storage,
+    pods.low_ports,
+    links.objects,
+    links.labels,
+    links.selectors,
+    links.services,
+    links.routes,
+    links.autoscaler,
+    links.metrics_exist,
+    links.monitoring,
+    links.budgets,
+    network.arrows,
+)

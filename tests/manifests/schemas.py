@@ -1,0 +1,38 @@
+"""Validates objects against the schemas of several releases of Kubernetes."""
+
+import functools
+import json
+import pathlib
+
+import jsonschema
+import kubernetes_validate
+from kubernetes_validate import utils
+
+# One that clusters still run, then all that are supported in November 2026.
+RELEASES = ("1.30", "1.35", "1.36", "1.37")
+CUSTOM = {
+    ("gateway.networking.k8s.io/v1", "HTTPRoute"): "httproute-v1.json",
+    ("monitoring.coreos.com/v1", "PodMonitor"): "podmonitor-v1.json",
+}
+utils.schema_contents = functools.cache(utils.schema_contents)
+
+
+@functools.cache
+def custom(file):
+    schema = json.loads((pathlib.Path(__file__).parent / "schemas" / file).read_text())
+    return jsonschema.Draft202012Validator(schema)
+
+
+def problem(o, release):
+    """What is wrong with an object, or None."""
+    file = CUSTOM.get((o["apiVersion"], o["kind"]))
+    try:
+        if file:
+            custom(file).validate(o)
+        elif kubernetes_validate.validate(o, release, strict=True) != release:
+            return f"no schemas of {release}"
+    except jsonschema.ValidationError as error:
+        return f"{'.'.join(map(str, error.absolute_path))}: {error.message[:300]}"
+    except kubernetes_validate.SchemaNotFoundError:
+        return f"no schema for {o['apiVersion']} {o['kind']}"
+    return None

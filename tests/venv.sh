@@ -1,0 +1,10 @@
+# shellcheck shell=bash
+# Sourced after tests/lib.sh: $venv, a virtual environment of Python with what tests/requirements.txt names.
+venv=target/venv
+make_venv() {
+  python3 -m venv "$venv" && "$venv/bin/pip" install -q -r tests/requirements.txt &&
+    cp tests/requirements.txt "$venv/"
+}
+if ! cmp -s tests/requirements.txt "$venv/requirements.txt"; then
+  quiet make_venv || skip "tests/requirements.txt cannot be installed"
+fi
