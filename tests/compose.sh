@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by tests of containers: sets $compose, which runs docker-compose.yml as shipped but for the ports, which are any free
+# Sourced by tests of containers: sets $compose, which runs docker-compose.yml as shipped but for the ports, any free
 # ones, and the files folder, a copy that can be edited.
 . tests/docker.sh
 

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# Sourced by the tests of containers: skips them where there is no Docker, and sets $run, a name that nobody
-# else uses, and $images. Those are tagged $CHECK_IMAGES where tests/images.sh has built them; otherwise they are built now
-# and removed at the end.
+# Sourced by the tests of containers: skips them where there is no Docker, and sets $run, a name that nobody else uses,
+# and $images. Those are tagged $CHECK_IMAGES where tests/images.sh has built them; otherwise they are built now and
+# removed at the end.
 . tests/lib.sh
 
 docker info >/dev/null 2>&1 || skip "no Docker Engine answers"

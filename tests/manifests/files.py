@@ -2,9 +2,8 @@
 
 import pathlib
 
-import yaml
-
 import course
+import yaml
 from kube import PROGRAMS, title, walk
 from render import Loader, RenderError, combinations, copy, kustomization, plan
 

@@ -83,14 +83,15 @@ def matches(selector, labels):
     for key, value in get(selector, "matchLabels", default={}).items():
         if labels.get(key) != value:
             return False
-    for e in get(selector, "matchExpressions", default=[]):
+    for expression in get(selector, "matchExpressions", default=[]):
+        key, values = expression["key"], expression.get("values", [])
         holds = {
-            "In": lambda: labels.get(e["key"]) in e["values"],
-            "NotIn": lambda: labels.get(e["key"]) not in e["values"],
-            "Exists": lambda: e["key"] in labels,
-            "DoesNotExist": lambda: e["key"] not in labels,
-        }[e["operator"]]
-        if not holds():
+            "In": labels.get(key) in values,
+            "NotIn": labels.get(key) not in values,
+            "Exists": key in labels,
+            "DoesNotExist": key not in labels,
+        }
+        if not holds[expression["operator"]]:
             return False
     return True
 

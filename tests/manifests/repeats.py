@@ -6,9 +6,8 @@ import pathlib
 import re
 
 import yaml
-
-from kube import title
-from render import Loader, RenderError, all_components, allowed, copy, kustomization, load
+from kube import ALTERNATIVES, title
+from render import Loader, RenderError, all_components, copy, kustomization, load
 
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
 # Lists of a kustomization whose entries are units.
@@ -34,14 +33,16 @@ class Unit:
         return root / resource, tuple(root / "components" / c for c in sorted({*others, *own}))
 
     def partners(self, k8s):
+        """What this unit may be about: all other components, or what changes the images again."""
         if self.folder.parent.name != "components":
-            return [("registry",)]
-        return [(c,) for c in all_components(k8s) if c != "registry" and allowed((c, self.folder.name))]
+            return ["registry"]
+        left_out = ALTERNATIVES[1] if self.folder.name == ALTERNATIVES[0] else ALTERNATIVES[0]
+        return [c for c in all_components(k8s) if c not in ("registry", left_out)]
 
 
 def no_repeats(k8s, renderer, only=None):
     """no patch repeats a field of what it changes"""
-    idle = still_idle(k8s, renderer, cut_out(k8s, renderer.folder(), only), lambda unit: [()])
+    idle = still_idle(k8s, renderer, cut_out(k8s, renderer.folder(), only), lambda unit: [])
     # What changes nothing in the base may be about another component.
     for unit in still_idle(k8s, renderer, idle, lambda unit: unit.partners(k8s)):
         yield f"{unit.folder}: {unit.name} changes nothing"
@@ -59,12 +60,11 @@ def cut_out(k8s, scratch, only):
 
 
 def still_idle(k8s, renderer, units, beside):
-    """The units without which the same is rendered, whatever stands beside them."""
-    pairs = [(u, u.job(k8s, others), u.job(u.root, others)) for u in units for others in beside(u)]
+    """The units without which the same is rendered, with these components beside them."""
+    pairs = [(u, u.job(k8s, beside(u)), u.job(u.root, beside(u))) for u in units]
     jobs = list(dict.fromkeys(job for _, *both in pairs for job in both))
     found = dict(zip(jobs, renderer.render(jobs)))
-    busy = {unit for unit, before, after in pairs if changed(found[before], found[after], unit.targets)}
-    return [unit for unit in units if unit not in busy]
+    return [unit for unit, before, after in pairs if not changed(found[before], found[after], unit.targets)]
 
 
 def changed(before, after, targets):
