@@ -310,6 +310,6 @@ IN_FILES = {
 REPEATED = [
     ("rng-autoscaling", "components/rng-autoscaling/kustomization.yaml", "    - {op: remove", "    - {op: replace, path: /spec/template/spec/automountServiceAccountToken, value: false}\n    - {op: remove"),
     ("monitoring", "base/hasher.yaml", "      labels:\n        app", "      labels:\n        monitoring: enabled\n        app"),
-    ("redis-password", "components/redis-password/clients.yaml", "      containers:", "      automountServiceAccountToken: false\n      containers:"),
+    ("redis-password", "components/redis-password/webui.yaml", "      containers:", "      automountServiceAccountToken: false\n      containers:"),
     ("loadtest", "overlays/loadtest/kustomization.yaml", "count: 4", "count: 1"),
 ]  # fmt: skip
