@@ -59,22 +59,27 @@ nothing_is_written() {
   done
 }
 
-# Those first that need others, as docker-compose stops them: a worker that has hashes waits for redis.
-stops_within_a_second() {
-  local id start took name slowest=0 code=0
-  for id in $(for service in worker webui hasher rng redis; do containers $service; done); do
+# stopped_within_a_second ID: a machine that does other things, too, gets another try.
+stopped_within_a_second() {
+  local start took
+  for _ in 1 2 3; do
     start=$(date +%s%N)
-    docker stop -t 10 "$id" >/dev/null
+    docker stop -t 10 "$1" >/dev/null
     took=$((($(date +%s%N) - start) / 1000000))
-    [ $took -le $slowest ] || slowest=$took
-    name=$(docker inspect -f '{{.Name}}, which exited with {{.State.ExitCode}}' "$id")
-    if [ $took -ge 1000 ] || [ "${name##* }" != 0 ]; then
-      echo "$took ms to stop $name"
-      code=1
-    fi
+    docker inspect -f "$took ms to stop {{.Name}}, which exited with {{.State.ExitCode}}" "$1"
+    [ "$(docker inspect -f '{{.State.ExitCode}}' "$1")" = 0 ] || return
+    [ $took -ge 1000 ] || return 0
+    docker start "$1" >/dev/null
+    sleep 2
   done
-  echo "slowest: $slowest ms"
-  return $code
+  return 1
+}
+# Those first that need others, as docker-compose stops them: a worker that has hashes waits for redis.
+all_stop_within_a_second() {
+  local id
+  for id in $(for service in worker webui hasher rng redis; do containers $service; done); do
+    stopped_within_a_second "$id" || return
+  done
 }
 
 check "docker-compose.yml is valid" quiet "${compose[@]}" config
@@ -93,6 +98,6 @@ check "ten workers are healthy" within 30 all_healthy
 check "ten workers reach the ceiling" within 41 at_the_ceiling
 check "nobody is root" nobody_is_root
 check "nothing is written to a root file system" nothing_is_written
-check "each container stops within a second" stops_within_a_second
+check "each container stops within a second" all_stop_within_a_second
 if [ $failures -gt 0 ]; then "${compose[@]}" logs --no-color --tail=5; fi
 [ $failures = 0 ]

@@ -7,8 +7,19 @@ from render import RenderError, combinations, in_parallel, kustomize, objects, p
 ORDERED = {("disruption-budgets", "rng-daemonset"), ("rng-daemonset", "topology-spread")}
 
 
+def unordered(value):
+    """The value with its environment variables sorted, whose order means nothing here."""
+    if isinstance(value, dict):
+        value = {key: unordered(item) for key, item in value.items()}
+        if "env" in value:
+            value["env"].sort(key=lambda variable: variable["name"])
+    elif isinstance(value, list):
+        value = [unordered(item) for item in value]
+    return value
+
+
 def as_set(found):
-    return sorted(found, key=title)
+    return sorted(unordered(found), key=title)
 
 
 def differences(k8s, renderer, renders):
