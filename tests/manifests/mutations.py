@@ -101,7 +101,7 @@ RENDERED = {
         (RNG, f"{POD} terminationGracePeriodSeconds", 13),
         (WORKER, f"{POD} terminationGracePeriodSeconds", 8),
         (RNG, f"{BOX} env 0 value", "12s"),
-        (WORKER, f"{BOX} env -", {"name": "SHUTDOWN_TIMEOUT", "value": "2m"}),
+        (WORKER, f"{BOX} env -", {"name": "SHUTDOWN_TIMEOUT", "value": "9m"}),
     ],
     pods.token: [
         (RNG, f"{POD} automountServiceAccountToken", GONE),
