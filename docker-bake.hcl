@@ -1,5 +1,5 @@
-# `docker buildx bake --push` publishes the services for three platforms, `docker buildx bake all --push` the course's
-# variants, too. It takes a builder that can: `docker buildx create --use`.
+# `docker buildx bake -f docker-bake.hcl --push` publishes the services for three platforms, with `all` the course's
+# variants, too. It takes a builder that can: `docker buildx create --use --driver-opt network=host`.
 
 variable "REGISTRY" { default = "" }
 variable "TAG" { default = "" }
@@ -43,6 +43,7 @@ target "service" {
   inherits    = ["_image"]
   target      = service
   tags        = ["${registry}/${service}:${tag}"]
+  args        = { VERSION = tag }
   labels      = labels(tag)
   annotations = annotations(tag)
 }
@@ -54,6 +55,7 @@ target "variant" {
   inherits    = ["_image"]
   target      = variant
   tags        = ["${registry}/${split("-", variant)[0]}:v0.2"]
+  args        = { VERSION = "v0.2" }
   labels      = labels("v0.2")
   annotations = annotations("v0.2")
 }
