@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the images as k8s/base demands it of a cluster, and as a user that nobody has heard of, which is how OpenShift
+# Runs the images as k8s/base demands it of a cluster, with less memory, and as a user that nobody has heard of, which is how OpenShift
 # runs everything.
 set -u
 cd "$(dirname "$0")/.." || exit 1
