@@ -1,8 +1,10 @@
 //! The store in a file of its own, for the application in one process.
 
 use std::{
+    collections::{BTreeMap, VecDeque},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
 };
 
 use anyhow::{Context, Result};
@@ -12,7 +14,7 @@ use redb::{
 };
 use tokio::task::spawn_blocking;
 
-use crate::{Batch, Totals};
+use crate::{ALIVE, Batch, Coin, Find, RECENT, Sighting, Snapshot, Totals, Worker};
 
 /// The counter under its name, as in Redis.
 const COUNTERS: TableDefinition<&str, u64> = TableDefinition::new("counters");
@@ -27,6 +29,15 @@ pub struct Embedded {
     path: Option<PathBuf>,
     /// None after an error, which redb never forgets: the next call opens the file again.
     database: Mutex<Option<Database>>,
+    /// What is of interest only while the process lives.
+    live: Mutex<Live>,
+}
+
+#[derive(Default)]
+struct Live {
+    /// The newest coins, the newest last.
+    finds: VecDeque<Find>,
+    workers: BTreeMap<String, Sighting>,
 }
 
 impl Embedded {
@@ -41,23 +52,58 @@ impl Embedded {
         write.delete_table(FLUSHES)?;
         write.commit()?;
         prepare(&database)?;
-        Ok(Self { path: Some(path.to_owned()), database: Mutex::new(Some(database)) })
+        Ok(Self {
+            path: Some(path.to_owned()),
+            database: Mutex::new(Some(database)),
+            live: Mutex::default(),
+        })
     }
 
     pub(crate) fn in_memory() -> Result<Self> {
         let database = Database::builder().create_with_backend(InMemoryBackend::new())?;
         prepare(&database)?;
-        Ok(Self { path: None, database: Mutex::new(Some(database)) })
+        Ok(Self { path: None, database: Mutex::new(Some(database)), live: Mutex::default() })
     }
 
     pub(crate) async fn add(self: &Arc<Self>, batch: &Batch) -> Result<Vec<String>> {
         let (store, batch) = (self.clone(), batch.clone());
-        spawn_blocking(move || store.call(|database| add(database, &batch))).await?
+        let add = move || {
+            let known = store.call(|database| add(database, &batch))?;
+            store.live().remember(batch.coins, &known);
+            Ok(known)
+        };
+        spawn_blocking(add).await?
     }
 
-    pub(crate) async fn totals(self: &Arc<Self>) -> Result<Totals> {
-        let store = self.clone();
-        spawn_blocking(move || store.call(totals)).await?
+    pub(crate) async fn read(self: &Arc<Self>, hashes: &[String]) -> Result<Snapshot> {
+        let (store, hashes) = (self.clone(), hashes.to_owned());
+        let read = move || {
+            let (totals, asked) = store.call(|database| read(database, &hashes))?;
+            let live = store.live();
+            let alive = |sighting: &&Sighting| now() - sighting.at < ALIVE.as_secs_f64();
+            Ok(Snapshot {
+                totals,
+                finds: live.finds.iter().rev().cloned().collect(),
+                workers: live.workers.values().filter(alive).cloned().collect(),
+                asked,
+            })
+        };
+        spawn_blocking(read).await?
+    }
+
+    pub(crate) fn announce(&self, run: &str, worker: &Worker) -> Result<()> {
+        let sighting = Sighting { run: run.to_owned(), at: now(), worker: worker.clone() };
+        self.live().workers.insert(run.to_owned(), sighting);
+        Ok(())
+    }
+
+    pub(crate) fn leave(&self, run: &str) -> Result<()> {
+        self.live().workers.remove(run);
+        Ok(())
+    }
+
+    fn live(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn call<T>(&self, command: impl FnOnce(&Database) -> Result<T>) -> Result<T> {
@@ -115,9 +161,27 @@ fn add(database: &Database, batch: &Batch) -> Result<Vec<String>> {
     Ok(known)
 }
 
-fn totals(database: &Database) -> Result<Totals> {
+fn read(database: &Database, hashes: &[String]) -> Result<(Totals, Vec<Option<Vec<u8>>>)> {
     let read = database.begin_read()?;
-    let coins = read.open_table(WALLET)?.len()?;
-    let hashes = read.open_table(COUNTERS)?.get("hashes")?.map(|hashes| hashes.value().to_string());
-    Ok(Totals { coins, hashes })
+    let wallet = read.open_table(WALLET)?;
+    let count = read.open_table(COUNTERS)?.get("hashes")?.map(|hashes| hashes.value().to_string());
+    let coin = |hash: &String| Ok(wallet.get(hash.as_str())?.map(|bytes| bytes.value().to_vec()));
+    let asked = hashes.iter().map(coin).collect::<Result<_>>()?;
+    Ok((Totals { coins: wallet.len()?, hashes: count }, asked))
+}
+
+impl Live {
+    fn remember(&mut self, coins: Vec<Coin>, known: &[String]) {
+        let at = now();
+        let new = coins.into_iter().filter(|coin| !known.contains(&coin.hash));
+        self.finds.extend(new.map(|coin| Find { hash: coin.hash, at }));
+        let old = self.finds.len().saturating_sub(RECENT);
+        self.finds.drain(..old);
+    }
+}
+
+/// Seconds since the Unix epoch.
+fn now() -> f64 {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since_epoch.map_or(0.0, |duration| duration.as_secs_f64())
 }

@@ -2,16 +2,28 @@
 
 #[cfg(feature = "embedded")]
 mod embedded;
+mod latency;
 mod redis;
+mod worker;
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
+use prometheus_client::registry::Registry;
 
 #[cfg(feature = "embedded")]
 use crate::embedded::Embedded;
 use crate::redis::Redis;
-pub use crate::redis::RedisUrl;
+pub use crate::{
+    redis::RedisUrl,
+    worker::{Rng, StageTimes, Worker},
+};
+
+/// How many of the newest coins are remembered apart from the wallet.
+const RECENT: usize = 10;
+
+/// How long a worker that says nothing counts as alive.
+const ALIVE: Duration = Duration::from_secs(5);
 
 /// Bytes whose hash qualifies, under that hash.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +56,39 @@ pub struct Totals {
     pub hashes: Option<String>,
 }
 
+/// A coin as it was added to the wallet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Find {
+    /// The hash of the coin, which is its key in the wallet.
+    pub hash: String,
+    /// When it was added, in seconds since the Unix epoch, by the clock of the store.
+    pub at: f64,
+}
+
+/// A worker that has said something within the last five seconds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sighting {
+    /// The run of the worker.
+    pub run: String,
+    /// When it said it, in seconds since the Unix epoch, by the clock of the store.
+    pub at: f64,
+    /// What it said.
+    pub worker: Worker,
+}
+
+/// Everything a dashboard shows, read at once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// The counters.
+    pub totals: Totals,
+    /// The coins added last, the newest first.
+    pub finds: Vec<Find>,
+    /// The workers alive, in the order of their runs.
+    pub workers: Vec<Sighting>,
+    /// For each hash that was asked for, the bytes under it.
+    pub asked: Vec<Option<Vec<u8>>>,
+}
+
 /// A store; clones share it.
 #[derive(Clone)]
 pub enum Store {
@@ -74,6 +119,15 @@ impl Store {
         Ok(Self::Embedded(Embedded::in_memory()?.into()))
     }
 
+    /// Shows in `registry` from now on how long redis takes.
+    pub fn register(&self, registry: &mut Registry) {
+        match self {
+            Self::Redis(redis) => redis.register(registry),
+            #[cfg(feature = "embedded")]
+            Self::Embedded(_) => {}
+        }
+    }
+
     /// The same store for a reader who would rather know soon that there is no answer.
     pub fn answering_within(&self, patience: Duration) -> Result<Self> {
         match self {
@@ -93,12 +147,35 @@ impl Store {
         }
     }
 
-    /// Reads the counters, one right after the other.
-    pub async fn totals(&self) -> Result<Totals> {
+    /// Reads everything in one exchange, with the coins under the given hashes.
+    pub async fn read(&self, hashes: &[String]) -> Result<Snapshot> {
         match self {
-            Self::Redis(redis) => redis.totals().await,
+            Self::Redis(redis) => redis.read(hashes).await,
             #[cfg(feature = "embedded")]
-            Self::Embedded(embedded) => embedded.totals().await,
+            Self::Embedded(embedded) => embedded.read(hashes).await,
+        }
+    }
+
+    /// Reads the counters alone.
+    pub async fn totals(&self) -> Result<Totals> {
+        Ok(self.read(&[]).await?.totals)
+    }
+
+    /// Shows a worker to everybody who reads, for five seconds.
+    pub async fn announce(&self, run: &str, worker: &Worker) -> Result<()> {
+        match self {
+            Self::Redis(redis) => redis.announce(run, worker).await,
+            #[cfg(feature = "embedded")]
+            Self::Embedded(embedded) => embedded.announce(run, worker),
+        }
+    }
+
+    /// Stops showing a worker.
+    pub async fn leave(&self, run: &str) -> Result<()> {
+        match self {
+            Self::Redis(redis) => redis.leave(run).await,
+            #[cfg(feature = "embedded")]
+            Self::Embedded(embedded) => embedded.leave(run),
         }
     }
 }

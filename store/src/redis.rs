@@ -1,21 +1,25 @@
-//! The store on Redis: a counter `hashes`, a hash `wallet`, and the last batch of each worker.
+//! The store on Redis: a counter `hashes`, a hash `wallet`, the last batch of each worker, the newest
+//! coins, and what the workers say of themselves.
 
 use std::{
+    collections::HashMap,
     fmt,
     future::Future,
     str::FromStr,
     sync::{Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ::redis::{
-    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisResult, Script,
+    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisResult, Script, Value,
     aio::{ConnectionManager, ConnectionManagerConfig},
+    from_redis_value,
     io::tcp::TcpSettings,
 };
 use anyhow::{Context, Result, anyhow};
+use prometheus_client::registry::Registry;
 
-use crate::{Batch, Totals};
+use crate::{ALIVE, Batch, Find, RECENT, Sighting, Snapshot, Totals, Worker, latency::Latency};
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -33,14 +37,42 @@ const REMEMBER: u64 = 7 * 24 * 3600;
 const ADD: &str = r"
 if tonumber(redis.call('GET', KEYS[1]) or 0) >= tonumber(ARGV[1]) then return {} end
 redis.call('HLEN', KEYS[3])
-redis.call('INCRBY', KEYS[2], ARGV[3])
+redis.call('LLEN', KEYS[4])
+local time = redis.call('TIME')
+redis.call('INCRBY', KEYS[2], ARGV[4])
 local known = {}
-for i = 4, #ARGV, 2 do
-  if redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1]) == 0 then known[#known + 1] = ARGV[i] end
+for i = 5, #ARGV, 2 do
+  if redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1]) == 0 then
+    known[#known + 1] = ARGV[i]
+  elseif i > #ARGV - 2 * ARGV[3] then
+    redis.call('LPUSH', KEYS[4], string.format('%s %s.%06d', ARGV[i], time[1], time[2]))
+  end
 end
+redis.call('LTRIM', KEYS[4], 0, ARGV[3] - 1)
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 return known
 ";
+
+/// Shows a worker, and forgets those that have long said nothing.
+const ANNOUNCE: &str = r"
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
+for _, run in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[3])) do
+  redis.call('HDEL', KEYS[1], run)
+  redis.call('ZREM', KEYS[2], run)
+end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('ZADD', KEYS[2], string.format('%.6f', now), ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+redis.call('EXPIRE', KEYS[2], ARGV[3])
+";
+
+/// The newest coins: hash and time, the newest first.
+const FINDS: &str = "dockercoins:coins";
+/// What each worker says, by its run.
+const WORKERS: &str = "dockercoins:workers";
+/// When each worker said it, in seconds since the Unix epoch.
+const SEEN: &str = "dockercoins:workers:seen";
 
 /// Where Redis is. Shows host and port, never the password.
 #[derive(Clone)]
@@ -63,7 +95,12 @@ impl fmt::Display for RedisUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.addr() {
             ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
-                write!(f, "{host}:{port}")
+                // An IPv6 address comes without its brackets.
+                if host.contains(':') {
+                    write!(f, "[{host}]:{port}")
+                } else {
+                    write!(f, "{host}:{port}")
+                }
             }
             other => write!(f, "{other}"),
         }
@@ -75,63 +112,127 @@ pub struct Redis {
     client: Client,
     connection: Mutex<ConnectionManager>,
     add: Script,
+    announce: Script,
     /// How long an answer may take.
     patience: Duration,
     /// Host and port, for errors.
     name: String,
+    latency: Latency,
 }
 
 impl Redis {
     pub(crate) fn new(url: &RedisUrl) -> Result<Self> {
         let client = Client::open(url.0.clone()).context("REDIS_URL")?;
-        Self::with(client, RESPONSE_TIMEOUT, url.to_string())
+        Self::with(client, RESPONSE_TIMEOUT, url.to_string(), Latency::new())
+    }
+
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        self.latency.register(registry);
     }
 
     /// A connection of its own, on which answers may take this long.
     pub(crate) fn answering_within(&self, patience: Duration) -> Result<Self> {
-        Self::with(self.client.clone(), patience, self.name.clone())
+        Self::with(self.client.clone(), patience, self.name.clone(), self.latency.clone())
     }
 
-    fn with(client: Client, patience: Duration, name: String) -> Result<Self> {
+    fn with(client: Client, patience: Duration, name: String, latency: Latency) -> Result<Self> {
         Ok(Self {
             connection: Mutex::new(manager(&client, patience)?),
             client,
             add: Script::new(ADD),
+            announce: Script::new(ANNOUNCE),
             patience,
             name,
+            latency,
         })
     }
 
     pub(crate) async fn add(&self, batch: &Batch) -> Result<Vec<String>> {
         let mut call = self.add.prepare_invoke();
-        call.key(format!("dockercoins:flush:{}", batch.run)).key("hashes").key("wallet");
-        call.arg(batch.sequence).arg(REMEMBER).arg(batch.hashes);
+        call.key(format!("dockercoins:flush:{}", batch.run)).key("hashes").key("wallet").key(FINDS);
+        call.arg(batch.sequence).arg(REMEMBER).arg(RECENT).arg(batch.hashes);
         for coin in &batch.coins {
             call.arg(&coin.hash).arg(&coin.bytes[..]);
         }
-        self.call(async |mut connection| call.invoke_async(&mut connection).await).await
+        self.call("add", async |mut connection| call.invoke_async(&mut connection).await).await
     }
 
-    pub(crate) async fn totals(&self) -> Result<Totals> {
+    pub(crate) async fn read(&self, hashes: &[String]) -> Result<Snapshot> {
         let mut read = ::redis::pipe();
-        read.hlen("wallet").get("hashes");
-        let (coins, hashes) =
-            self.call(async |mut connection| read.query_async(&mut connection).await).await?;
-        Ok(Totals { coins, hashes })
+        read.hlen("wallet").get("hashes").lrange(FINDS, 0, -1);
+        read.cmd("TIME").zrange_withscores(SEEN, 0, -1).hgetall(WORKERS);
+        for hash in hashes {
+            read.hget("wallet", hash);
+        }
+        let answers: Vec<Value> = self
+            .call("read", async |mut connection| read.query_async(&mut connection).await)
+            .await?;
+        snapshot(answers).with_context(|| self.name.clone())
     }
+
+    pub(crate) async fn announce(&self, run: &str, worker: &Worker) -> Result<()> {
+        let mut call = self.announce.prepare_invoke();
+        call.key(WORKERS).key(SEEN).arg(run).arg(serde_json::to_string(worker)?);
+        call.arg(ALIVE.as_secs());
+        self.call("announce", async |mut connection| call.invoke_async(&mut connection).await).await
+    }
+
+    pub(crate) async fn leave(&self, run: &str) -> Result<()> {
+        let mut leave = ::redis::pipe();
+        leave.hdel(WORKERS, run).ignore().zrem(SEEN, run).ignore();
+        self.call("leave", async |mut connection| leave.query_async(&mut connection).await).await
+    }
+}
+
+/// The answers to a read, in the order of its commands.
+fn snapshot(answers: Vec<Value>) -> Result<Snapshot> {
+    let mut answers = answers.into_iter();
+    let mut next = || answers.next().unwrap_or(Value::Nil);
+    let coins = from_redis_value(next())?;
+    let hashes = from_redis_value(next())?;
+    let finds: Vec<String> = from_redis_value(next())?;
+    let (seconds, _microseconds): (f64, f64) = from_redis_value(next())?;
+    let seen: Vec<(String, f64)> = from_redis_value(next())?;
+    let said: HashMap<String, String> = from_redis_value(next())?;
+
+    // Somebody else's worker may say something that nobody here understands.
+    let sighting = |(run, at): (String, f64)| {
+        let worker = serde_json::from_str(said.get(&run)?).ok()?;
+        Some(Sighting { run, at, worker })
+    };
+    let alive = |(_, at): &(String, f64)| seconds - at < ALIVE.as_secs_f64();
+    let mut workers: Vec<_> = seen.into_iter().filter(alive).filter_map(sighting).collect();
+    workers.sort_by(|a, b| a.run.cmp(&b.run));
+    Ok(Snapshot {
+        totals: Totals { coins, hashes },
+        finds: finds.iter().filter_map(|find| parse_find(find)).collect(),
+        workers,
+        asked: answers.map(from_redis_value).collect::<Result<_, _>>()?,
+    })
+}
+
+fn parse_find(find: &str) -> Option<Find> {
+    let (hash, at) = find.split_once(' ')?;
+    Some(Find { hash: hash.to_owned(), at: at.parse().ok()? })
 }
 
 impl Redis {
     /// Runs a command that may be repeated. A connection that broke since its last use, or under
     /// this command, is replaced and the command sent once more.
-    async fn call<T, F>(&self, command: impl Fn(ConnectionManager) -> F) -> Result<T>
+    async fn call<T, F>(
+        &self,
+        operation: &'static str,
+        command: impl Fn(ConnectionManager) -> F,
+    ) -> Result<T>
     where
         F: Future<Output = RedisResult<T>>,
     {
+        let started = Instant::now();
         let mut result = self.attempt(&command).await;
         if result.as_ref().is_err_and(|error| error.is_connection_dropped()) {
             result = self.attempt(&command).await;
         }
+        self.latency.observe(operation, started, result.is_err());
         // The error's own text already has its cause.
         result.map_err(|error| anyhow!("{}: {error}", self.name))
     }

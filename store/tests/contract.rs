@@ -2,9 +2,13 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
-use store::{Batch, Coin, RedisUrl, Store, Totals};
+use store::{Batch, Coin, RedisUrl, Rng, StageTimes, Store, Totals, Worker};
 use tempfile::TempDir;
 use testkit::Redis;
 use tokio::task::JoinSet;
@@ -184,12 +188,13 @@ async fn redis_holds_what_the_contract_says_and_nothing_else() {
     let keys = redis.cli(&["KEYS", "*"]);
     let mut keys: Vec<&str> = keys.lines().collect();
     keys.sort();
-    assert_eq!(keys, ["dockercoins:flush:a", "dockercoins:flush:b", "hashes", "wallet"]);
+    let ours = ["dockercoins:coins", "dockercoins:flush:a", "dockercoins:flush:b"];
+    assert_eq!(keys, [&ours[..], &["hashes", "wallet"]].concat());
     assert_eq!(redis.cli(&["GET", "hashes"]), "7");
     assert_eq!(redis.cli(&["GET", "dockercoins:flush:b"]), "9");
     let raw: String = coin(1).bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(redis.wallet(), [(coin(1).hash, raw)]);
-    for key in &keys[..2] {
+    for key in &ours[1..] {
         let seconds: i64 = redis.cli(&["TTL", key]).parse().unwrap();
         assert!((3600..=7 * 24 * 3600).contains(&seconds), "{key} expires in {seconds} s");
     }
@@ -263,6 +268,9 @@ fn a_redis_url_shows_host_and_port_only() {
         ("redis://redis", "redis:6379"),
         ("redis://someone:s3cret@host:7000/3", "host:7000"),
         ("rediss://:s3cret@host", "host:6379"),
+        ("redis://[::1]", "[::1]:6379"),
+        ("rediss://:s3cret@[fd00::7]:7000", "[fd00::7]:7000"),
+        ("redis://127.0.0.1", "127.0.0.1:6379"),
     ] {
         assert_eq!(url.parse::<RedisUrl>().unwrap().to_string(), shown);
     }
@@ -303,4 +311,87 @@ fn a_file_that_is_open_or_cannot_be_made_is_a_clear_error() {
     let error = format!("{:#}", Store::file(&garbage).err().expect("no store"));
     assert!(error.contains("garbage"), "{error}");
     assert!(std::fs::read(&garbage).unwrap().starts_with(b"something else"));
+}
+
+fn now() -> f64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64()
+}
+
+#[tokio::test]
+async fn the_newest_coins_come_first_and_each_can_be_looked_up() {
+    for place in Place::all() {
+        let store = place.open();
+        store.add(&batch("a", 1, 30, &(0..25).collect::<Vec<_>>())).await.unwrap();
+        // A coin that was there already is no news.
+        store.add(&batch("a", 2, 1, &[3, 25])).await.unwrap();
+        store.add(&batch("b", 1, 1, &[])).await.unwrap();
+        let asked = [coin(7).hash, "unknown".to_owned(), coin(25).hash];
+        let snapshot = store.read(&asked).await.unwrap();
+        let found: Vec<_> = snapshot.finds.iter().map(|find| find.hash.clone()).collect();
+        assert_eq!(found, (16..=25).rev().map(|number| coin(number).hash).collect::<Vec<_>>());
+        for find in &snapshot.finds {
+            assert!((now() - find.at).abs() < 30.0, "{find:?}");
+        }
+        let bytes = |number| Some(coin(number).bytes.to_vec());
+        assert_eq!(snapshot.asked, [bytes(7), None, bytes(25)]);
+        assert_eq!(snapshot.totals.coins, 26);
+    }
+}
+
+#[tokio::test]
+async fn workers_are_shown_until_they_leave_or_fall_silent() {
+    for place in Place::all() {
+        let store = place.open();
+        let rng = Rng { name: "rng-1".to_owned(), lanes: 1 };
+        let mut worker = Worker {
+            host: "worker-1".to_owned(),
+            hashes: u64::MAX,
+            rngs: vec![rng],
+            stages: StageTimes { pause: 0.25, network: 1e-9, ..StageTimes::default() },
+            trouble: Some("rng:80: \"no\"\n".to_owned()),
+            ..Worker::default()
+        };
+        store.announce("a", &Worker::default()).await.unwrap();
+        store.announce("a", &worker).await.unwrap();
+        store.announce("b", &Worker::default()).await.unwrap();
+        let seen = store.read(&[]).await.unwrap().workers;
+        assert_eq!(seen.len(), 2);
+        assert_eq!((seen[0].run.as_str(), &seen[0].worker), ("a", &worker));
+        assert!((now() - seen[0].at).abs() < 30.0, "{:?}", seen[0]);
+
+        store.leave("b").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        worker.hashes = 7;
+        store.announce("c", &worker).await.unwrap();
+        let runs = async || {
+            let seen = store.read(&[]).await.unwrap().workers;
+            seen.into_iter().map(|sighting| sighting.run).collect::<Vec<_>>()
+        };
+        assert_eq!(runs().await, ["a", "c"]);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(runs().await, ["c"]);
+        store.announce("d", &worker).await.unwrap();
+        if let Place::Redis(redis) = &place {
+            let runs = redis.cli(&["HKEYS", "dockercoins:workers"]);
+            assert_eq!(BTreeSet::from_iter(runs.lines()), BTreeSet::from(["c", "d"]));
+            for key in ["dockercoins:workers", "dockercoins:workers:seen"] {
+                let seconds: i64 = redis.cli(&["TTL", key]).parse().unwrap();
+                assert!((1..=5).contains(&seconds), "{key} expires in {seconds} s");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_others_say_of_workers_and_coins_does_no_harm() {
+    let Some(redis) = Redis::start() else { return };
+    let store = connect(&redis.url());
+    store.announce("a", &Worker::default()).await.unwrap();
+    redis.cli(&["HSET", "dockercoins:workers", "b", "no JSON", "c", r#"{"later": 1}"#]);
+    let far = (now() + 60.0).to_string();
+    redis.cli(&["ZADD", "dockercoins:workers:seen", &far, "b", &far, "c", &far, "d"]);
+    redis.cli(&["LPUSH", "dockercoins:coins", "nonsense", "hash nonsense"]);
+    let snapshot = store.read(&[]).await.unwrap();
+    let runs: Vec<_> = snapshot.workers.iter().map(|sighting| sighting.run.as_str()).collect();
+    assert_eq!((runs, snapshot.finds.len()), (vec!["a", "c"], 0));
 }
