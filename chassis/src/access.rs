@@ -1,6 +1,6 @@
 //! One access line per request, in common log format.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::SystemTime};
 
 use axum::{
     body::HttpBody,
@@ -33,12 +33,14 @@ pub(crate) async fn log(request: Request, next: Next) -> Response {
         response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let bytes: Option<u64> = length.or_else(|| response.body().size_hint().exact());
     let size = bytes.map_or("-".to_owned(), |bytes| bytes.to_string());
-    let time = jiff::Timestamp::now().strftime("%d/%b/%Y:%H:%M:%S %z");
+    // The fixed-length date of HTTP has all the parts: "Sun, 06 Nov 1994 08:49:37 GMT".
+    let date = httpdate::fmt_http_date(SystemTime::now());
+    let (day, month, year, time) = (&date[5..7], &date[8..11], &date[12..16], &date[17..25]);
     let path = uri.path_and_query().map_or("/", |path| path.as_str()).escape_debug();
     info!(
         target: ACCESS,
         %client, %method, %path, status, bytes,
-        "{client} - - [{time}] \"{method} {path} {version:?}\" {status} {size}"
+        "{client} - - [{day}/{month}/{year}:{time} +0000] \"{method} {path} {version:?}\" {status} {size}"
     );
     response
 }

@@ -9,7 +9,7 @@ use crate::{Shutdown, metrics};
 
 /// `/healthz` (the process answers), `/readyz` (it takes new work; 503 before it listens and once
 /// it is stopping), `/version` and `/metrics`. None of them asks a peer.
-pub(crate) fn router(version: &'static str, registry: Registry, shutdown: Shutdown) -> Router {
+pub(crate) fn router(registry: Registry, version: String, shutdown: Shutdown) -> Router {
     let registry = Arc::new(registry);
     let ready = move || async move {
         match shutdown.is_ready() {

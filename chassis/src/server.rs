@@ -32,7 +32,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 use tracing::{Instrument, debug, warn};
 
-use crate::{Shutdown, access, admin};
+use crate::{Http, Shutdown, access, admin, observe};
 
 /// How long an idle connection stays open once the service stops, for a request on its way.
 const LINGER: Duration = Duration::from_millis(100);
@@ -42,6 +42,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Connections at once where the process may have as many files.
 const MOST_CONNECTIONS: usize = 16_384;
+
+/// Connections at once to the admin port.
+const ADMIN_CONNECTIONS: usize = 32;
 
 /// Files that are not connections of this server: probes above all must always get one.
 const RESERVED_FILES: usize = 64;
@@ -75,7 +78,7 @@ impl Default for Limits {
 }
 
 /// Lets the process have as many files open as the host allows it.
-pub fn raise_file_limit() {
+pub(crate) fn raise_file_limit() {
     let maximum = getrlimit(Resource::Nofile).maximum;
     // Fewer files are a smaller service, not an error.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
@@ -88,24 +91,34 @@ fn spare_files() -> usize {
     files - RESERVED_FILES.min(files / 2)
 }
 
-/// Serves the application's own port until [`Shutdown::stop`], with access lines; then answers
-/// everything accepted, for at most [`Shutdown::timeout`].
-pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdown: Shutdown) {
+/// Serves the application's own port until [`Shutdown::stop`], with access lines, metrics and spans;
+/// then answers everything accepted, for at most [`Shutdown::timeout`].
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    http: Http,
+    limits: Limits,
+    shutdown: Shutdown,
+) {
     shutdown.set_ready();
-    run(listener, router.layer(middleware::from_fn(access::log)), limits, shutdown).await;
+    let logged = router.layer(middleware::from_fn(access::log));
+    let observed = logged.layer(middleware::from_fn_with_state(http, observe::request));
+    run(listener, observed, limits, shutdown).await;
 }
 
 /// Serves the admin endpoints in the background, for as long as the process lives.
 pub fn serve_admin(
     listener: TcpListener,
-    version: &'static str,
     registry: Registry,
+    version: String,
     shutdown: &Shutdown,
 ) {
-    let router = admin::router(version, registry, shutdown.clone());
+    let router = admin::router(registry, version, shutdown.clone());
     // Not the service's own shutdown: probes are answered to the very end.
     let never = Shutdown::new(Duration::ZERO);
-    tokio::spawn(run(listener, router, Limits::default(), never).in_current_span());
+    // Few ask here, and nobody may take the files of those that ask the service.
+    let limits = Limits { connections: ADMIN_CONNECTIONS, ..Limits::default() };
+    tokio::spawn(run(listener, router, limits, never).in_current_span());
 }
 
 async fn run(listener: TcpListener, router: Router, limits: Limits, shutdown: Shutdown) {

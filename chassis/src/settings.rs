@@ -10,7 +10,7 @@ use clap::{
     error::{ContextKind, ErrorKind},
 };
 
-use crate::LogFormat;
+use crate::{LogFormat, trace};
 
 /// Longer than anybody means, and far from what clocks can represent.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -38,6 +38,9 @@ pub struct Settings {
     #[arg(long, env, default_value = "off", value_parser = parse_switch,
           action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "on")]
     pub ignore_sigterm: bool,
+    /// Version that the program shows, such as the tag of its image.
+    #[arg(long, env, default_value = crate::VERSION)]
+    pub dockercoins_version: String,
 }
 
 /// What every service understands.
@@ -139,6 +142,7 @@ fn first_paragraph(message: &str) -> String {
 /// Ends the process: with 0, with 2 for a setting, with 1 for anything else, and the error on one
 /// line. Waits for no thread, because one that asks a dead name server may block for long.
 pub fn exit(result: anyhow::Result<()>) -> ! {
+    trace::finish();
     let Err(error) = result else {
         process::exit(0);
     };

@@ -40,7 +40,7 @@ impl Shutdown {
     }
 
     /// A shutdown on SIGINT or SIGTERM. Fails when the process cannot listen for signals.
-    pub fn on_signals(settings: &Settings) -> io::Result<Self> {
+    pub(crate) fn on_signals(settings: &Settings) -> io::Result<Self> {
         let shutdown = Self::new(settings.shutdown_timeout);
         // Registered before anything is served, so that no early signal is missed.
         let signals = Signals {

@@ -17,7 +17,7 @@ use tracing_subscriber::{
     filter::Targets,
     fmt::{
         self, FmtContext, FormatEvent, FormatFields, FormattedFields,
-        format::{Writer, debug_fn},
+        format::{JsonFields, Writer, debug_fn},
         time::{FormatTime, SystemTime},
     },
     layer::SubscriberExt,
@@ -25,7 +25,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::{ACCESS, SettingError, Settings, wrong};
+use crate::{ACCESS, SettingError, Settings, trace, wrong};
 
 /// The shape of the log lines.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
@@ -37,7 +37,7 @@ pub enum LogFormat {
 }
 
 /// Starts logging for this process. Fails when `RUST_LOG` is not a filter.
-pub fn init(settings: &Settings) -> Result<(), SettingError> {
+pub(crate) fn init(settings: &Settings) -> Result<(), SettingError> {
     let mut filter = filter(&settings.rust_log)?;
     if settings.debug.to_string_lossy().to_lowercase().starts_with('y') {
         let ours = ["chassis", "store", "rng", "hasher", "worker", "webui"];
@@ -51,7 +51,10 @@ pub fn init(settings: &Settings) -> Result<(), SettingError> {
             let only_values = debug_fn(|writer, _, value| write!(writer, "{value:?}"));
             logs.fmt_fields(only_values).event_format(Line).boxed()
         }
-        LogFormat::Json => logs.json().flatten_event(true).with_span_list(false).boxed(),
+        LogFormat::Json => {
+            let json = fmt::format().json().flatten_event(true).with_span_list(false);
+            logs.fmt_fields(JsonFields::new()).event_format(Traced(json)).boxed()
+        }
     };
     // Where a test starts two applications in one process, the first has set logging up for both.
     let _ = tracing_subscriber::registry().with(logs.with_filter(filter)).try_init();
@@ -66,6 +69,35 @@ fn filter(rust_log: &str) -> Result<Targets, SettingError> {
         let wrong = wrong(rust_log, "a log filter", "info, debug or info,access=off");
         SettingError::new(format!("RUST_LOG: {wrong}"))
     })
+}
+
+/// JSON lines that say to which span they belong.
+///
+/// Source: <https://opentelemetry.io/docs/specs/otel/compatibility/logging_trace_context/>.
+struct Traced<F>(F);
+
+impl<S, N, F> FormatEvent<S, N> for Traced<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> std::fmt::Result {
+        let mut line = String::new();
+        self.0.format_event(context, Writer::new(&mut line), event)?;
+        match (trace::current(), line.trim_end().strip_suffix('}')) {
+            (Some(span), Some(open)) => {
+                let (trace, span) = (span.trace_id(), span.span_id());
+                writeln!(writer, r#"{open},"trace_id":"{trace}","span_id":"{span}"}}"#)
+            }
+            _ => writer.write_str(&line),
+        }
+    }
 }
 
 /// `worker_1  | 2026-01-01T00:00:00Z  INFO message field=value`; the prefix is the span of the

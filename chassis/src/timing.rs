@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use axum::{http::HeaderValue, response::Response};
+use axum::{
+    http::{HeaderMap, HeaderValue},
+    response::Response,
+};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +38,19 @@ pub struct ServerTiming {
 }
 
 impl ServerTiming {
+    /// What an answer says about itself; none if it does not, or in a way that nobody here understands.
+    pub fn of(headers: &HeaderMap) -> Option<Self> {
+        let value = headers.get("server-timing")?.to_str().ok()?;
+        let time = |name: &str| {
+            let mut metrics = value.split(',').map(str::trim);
+            let mut parts =
+                metrics.find_map(|metric| metric.strip_prefix(name)?.strip_prefix(';'))?.split(';');
+            let ms: f64 = parts.find_map(|part| part.trim().strip_prefix("dur="))?.parse().ok()?;
+            Duration::try_from_secs_f64(ms / 1000.0).ok()
+        };
+        Some(Self { queue: time("queue")?, delay: time("delay")?, work: time("work")? })
+    }
+
     /// Adds the header `Server-Timing`, in milliseconds.
     pub fn add_to(&self, response: &mut Response) {
         let ms = |duration: Duration| duration.as_secs_f64() * 1000.0;
@@ -47,5 +63,33 @@ impl ServerTiming {
         if let Ok(value) = HeaderValue::from_str(&value) {
             response.headers_mut().insert("server-timing", value);
         }
+    }
+}
+
+/// Which of the hosts behind a name has answered, and how many requests it works on at once.
+///
+/// Source: an item with a parameter, RFC 9651, <https://www.rfc-editor.org/rfc/rfc9651#item>.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Served {
+    /// The name of the host.
+    pub by: String,
+    /// The most requests at once.
+    pub lanes: u16,
+}
+
+impl Served {
+    /// The value of the header `Served-By`.
+    pub fn header(&self) -> HeaderValue {
+        let plain = |c: &char| c.is_ascii_graphic() && !matches!(c, '"' | '\\');
+        let by: String = self.by.chars().filter(plain).collect();
+        let value = format!("\"{by}\";lanes={}", self.lanes);
+        HeaderValue::try_from(value).unwrap_or(HeaderValue::from_static("\"\""))
+    }
+
+    /// What an answer says, if it does.
+    pub fn of(headers: &HeaderMap) -> Option<Self> {
+        let value = headers.get("served-by")?.to_str().ok()?;
+        let (by, lanes) = value.strip_prefix('"')?.split_once("\";lanes=")?;
+        Some(Self { by: by.to_owned(), lanes: lanes.parse().ok()? })
     }
 }

@@ -25,6 +25,22 @@ impl Answer {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
+
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+
+    /// A part of `Server-Timing`, in milliseconds.
+    pub fn timing(&self, part: &str) -> f64 {
+        let timing = self.header("server-timing").expect("a Server-Timing");
+        let value = timing.split(", ").find_map(|entry| entry.strip_prefix(part));
+        let value = value.and_then(|value| value.strip_prefix(";dur=")).expect("this part");
+        value.parse().expect("a number")
+    }
 }
 
 /// Sends `GET path` and returns the answer.
@@ -56,13 +72,9 @@ pub fn answer(mut stream: TcpStream) -> io::Result<Answer> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").ok_or_else(wrong)?;
     let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(wrong)?;
-    let body = bytes[end + 4..].to_vec();
-    let promised = head.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
-    });
-    match promised {
-        Some(length) if length != body.len() => Err(wrong()),
-        _ => Ok(Answer { status, head, body }),
+    let answer = Answer { status, head, body: bytes[end + 4..].to_vec() };
+    match answer.header("content-length").and_then(|length| length.parse::<usize>().ok()) {
+        Some(length) if length != answer.body.len() => Err(wrong()),
+        _ => Ok(answer),
     }
 }

@@ -1,9 +1,10 @@
 //! A child process whose output can be awaited.
 
 use std::{
+    fs,
     io::{BufRead, BufReader},
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex},
     thread::{self, JoinHandle},
@@ -11,6 +12,17 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+
+/// Settings that make a service listen on free ports of this host.
+pub const FREE_PORTS: [(&str, &str); 2] =
+    [("LISTEN", "127.0.0.1:0"), ("ADMIN_LISTEN", "127.0.0.1:0")];
+
+/// The path of a program of the workspace, which cargo puts beside another one of it.
+pub fn sibling(program: &str, name: &str) -> PathBuf {
+    let path = Path::new(program).with_file_name(name);
+    assert!(path.exists(), "{} is missing; cargo build --workspace makes it", path.display());
+    path
+}
 
 /// A running program. Killed when dropped.
 pub struct Process {
@@ -47,9 +59,22 @@ impl Process {
         Self { child, output, collectors }
     }
 
+    /// Starts a service of the workspace on free ports; a worker has no use for one of them.
+    pub fn service(program: impl AsRef<Path>, settings: &[(&str, &str)]) -> Self {
+        Self::start(program, &[], &[&FREE_PORTS, settings].concat())
+    }
+
     /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The most memory that it has had so far, in bytes.
+    pub fn peak_memory(&self) -> usize {
+        let status = format!("/proc/{}/status", self.id());
+        let status = fs::read_to_string(status).expect("a running process");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+        peak.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
     }
 
     /// The lines written so far, stdout and stderr together.

@@ -1,0 +1,135 @@
+//! What is measured of every request: a duration and a span.
+
+use std::time::Instant;
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::Method,
+    middleware::Next,
+    response::Response,
+};
+use opentelemetry::{
+    KeyValue,
+    trace::{SpanBuilder, SpanKind, Status},
+};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{family::Family, gauge::Gauge, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+
+use crate::{Present, seconds, trace};
+
+/// The metrics of HTTP servers; clones share them.
+///
+/// Source: <https://opentelemetry.io/docs/specs/semconv/http/http-metrics/>.
+#[derive(Clone)]
+pub struct Http {
+    service: &'static str,
+    durations: Family<Answered, Histogram, fn() -> Histogram>,
+    active: Family<Asked, Gauge>,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Answered {
+    service: &'static str,
+    http_request_method: &'static str,
+    http_route: String,
+    http_response_status_code: u16,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Asked {
+    service: &'static str,
+    http_request_method: &'static str,
+}
+
+impl Default for Http {
+    /// Metrics that nobody reads.
+    fn default() -> Self {
+        let durations = Family::new_with_constructor(seconds as fn() -> Histogram);
+        Self { service: "", durations, active: Family::default() }
+    }
+}
+
+impl Http {
+    /// Metrics that are all zero, to be found in `registry` from now on.
+    pub fn register(registry: &mut Registry) -> Self {
+        let http = Self::default();
+        registry.register_with_unit(
+            "http_server_request_duration",
+            "Time from a request's header to that of its answer",
+            Unit::Seconds,
+            http.durations.clone(),
+        );
+        registry.register(
+            "http_server_active_requests",
+            "Requests that have no answer yet",
+            http.active.clone(),
+        );
+        http
+    }
+
+    /// The same metrics for the requests of one service.
+    pub fn of(&self, service: &'static str) -> Self {
+        Self { service, ..self.clone() }
+    }
+}
+
+/// Measures a request, within the trace of whoever sent it.
+pub(crate) async fn request(State(http): State<Http>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = known(request.method());
+    let active = http
+        .active
+        .get_or_create_owned(&Asked { service: http.service, http_request_method: method });
+    let route = request.extensions().get::<MatchedPath>();
+    let route = route.map_or_else(String::new, |path| path.as_str().to_owned());
+    let active = Present::new(&active);
+    let (path, template) = (request.uri().path().to_owned(), route.clone());
+    let caller = trace::extract(request.headers());
+    let span = SpanBuilder::from_name(method).with_kind(SpanKind::Server);
+    let answer = async {
+        let response = next.run(request).await;
+        let status = response.status();
+        trace::annotate(|span| {
+            span.update_name(format!("{method} {template}"));
+            span.set_attribute(KeyValue::new("http.request.method", method));
+            span.set_attribute(KeyValue::new("http.route", template));
+            span.set_attribute(KeyValue::new("url.path", path));
+            let status_code = i64::from(status.as_u16());
+            span.set_attribute(KeyValue::new("http.response.status_code", status_code));
+            if status.is_server_error() {
+                span.set_status(Status::error(""));
+            }
+        });
+        response
+    };
+    let response = trace::within(caller, span, answer).await;
+    drop(active);
+
+    let answered = Answered {
+        service: http.service,
+        http_request_method: method,
+        http_route: route,
+        http_response_status_code: response.status().as_u16(),
+    };
+    http.durations.get_or_create(&answered).observe(started.elapsed().as_secs_f64());
+    response
+}
+
+/// The methods that the conventions know; whatever else clients send is one.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::CONNECT => "CONNECT",
+        Method::OPTIONS => "OPTIONS",
+        Method::TRACE => "TRACE",
+        Method::PATCH => "PATCH",
+        _ => "_OTHER",
+    }
+}

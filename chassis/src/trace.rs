@@ -1,0 +1,144 @@
+//! Traces: their context always travels with requests; spans are exported when somebody collects them.
+
+use std::{
+    fmt::Display,
+    future::Future,
+    sync::{OnceLock, mpsc},
+    thread,
+    time::Duration,
+};
+
+use http::{HeaderMap, HeaderValue};
+use opentelemetry::{
+    Context,
+    propagation::TextMapPropagator,
+    trace::{
+        FutureExt, SpanBuilder, SpanContext, SpanKind, SpanRef, Status, TraceContextExt, Tracer,
+        TracerProvider,
+    },
+};
+use opentelemetry_http::{HeaderExtractor, HeaderInjector};
+use opentelemetry_sdk::{
+    propagation::TraceContextPropagator,
+    trace::{Sampler, SdkTracer, SdkTracerProvider},
+};
+
+use crate::{SettingError, export};
+
+/// How long the end of the process waits for the last spans to be exported.
+const LAST_EXPORT: Duration = Duration::from_millis(300);
+
+static TRACES: OnceLock<Traces> = OnceLock::new();
+
+struct Traces {
+    provider: SdkTracerProvider,
+    tracer: SdkTracer,
+}
+
+/// Exports spans, if the environment says where to. Needs a runtime. Fails when they cannot go
+/// there.
+pub fn export(service: &'static str, version: &str) -> Result<(), SettingError> {
+    if let Some((exporter, resource)) = export::from_environment(service, version)? {
+        let provider = SdkTracerProvider::builder();
+        set(provider.with_batch_exporter(exporter).with_resource(resource).build());
+    }
+    Ok(())
+}
+
+/// Makes identifiers, which travel, though nobody records anything; unless somebody does already.
+pub(crate) fn init() {
+    set(SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOff).build());
+}
+
+fn set(provider: SdkTracerProvider) {
+    let tracer = provider.tracer("dockercoins");
+    // Where a test starts two applications in one process, the first has set tracing up for both.
+    let _ = TRACES.set(Traces { provider, tracer });
+}
+
+/// Runs a future in a span, below the one that is current.
+pub async fn span<F: Future>(name: &'static str, future: F) -> F::Output {
+    below(Context::current(), SpanBuilder::from_name(name), future).await
+}
+
+/// Asks a peer in a span, below the one that is current.
+pub async fn call<T, E: Display>(
+    name: &'static str,
+    asking: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let span = SpanBuilder::from_name(name).with_kind(SpanKind::Client);
+    below(Context::current(), span, failing(asking)).await
+}
+
+/// Runs a future in a span that begins a trace.
+pub async fn root<T, E: Display>(
+    name: &'static str,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    within(Context::new(), SpanBuilder::from_name(name), failing(work)).await
+}
+
+/// Tells the current span of an error.
+async fn failing<T, E: Display>(future: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    future.await.inspect_err(|error| {
+        annotate(|span| span.set_status(Status::error(format!("{error:#}"))));
+    })
+}
+
+/// Nobody sees a span below one that is not recorded: it is not made.
+async fn below<F: Future>(parent: Context, span: SpanBuilder, future: F) -> F::Output {
+    match parent.span().is_recording() {
+        true => within(parent, span, future).await,
+        false => future.await,
+    }
+}
+
+/// Runs a future in a span below the given context.
+pub(crate) async fn within<F: Future>(parent: Context, span: SpanBuilder, future: F) -> F::Output {
+    let Some(traces) = TRACES.get() else {
+        return future.await;
+    };
+    let span = traces.tracer.build_with_context(span, &parent);
+    future.with_context(parent.with_span(span)).await
+}
+
+/// Adds to the current span, if it is recorded.
+pub(crate) fn annotate(add: impl FnOnce(SpanRef<'_>)) {
+    let context = Context::current();
+    if context.span().is_recording() {
+        add(context.span());
+    }
+}
+
+/// Tells a peer of the current span.
+///
+/// Source: W3C Trace Context, <https://www.w3.org/TR/trace-context/>.
+pub fn inject(headers: &mut HeaderMap) {
+    TraceContextPropagator::new().inject(&mut HeaderInjector(headers));
+    if headers.get("tracestate").is_some_and(HeaderValue::is_empty) {
+        headers.remove("tracestate");
+    }
+}
+
+/// The span of whoever sent these headers.
+pub(crate) fn extract(headers: &HeaderMap) -> Context {
+    TraceContextPropagator::new().extract_with_context(&Context::new(), &HeaderExtractor(headers))
+}
+
+/// The current span, by which log lines are found.
+pub(crate) fn current() -> Option<SpanContext> {
+    let span = Context::map_current(|context| context.span().span_context().clone());
+    span.is_valid().then_some(span)
+}
+
+/// Exports what is left, for a moment.
+pub(crate) fn finish() {
+    let (done, end) = mpsc::channel();
+    thread::spawn(move || {
+        if let Some(traces) = TRACES.get() {
+            let _ = traces.provider.shutdown_with_timeout(LAST_EXPORT);
+        }
+        let _ = done.send(());
+    });
+    let _ = end.recv_timeout(LAST_EXPORT);
+}

@@ -1,0 +1,53 @@
+//! The server over real sockets: what hostile clients cannot do, and what nobody loses at the end.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod clients;
+mod draining;
+mod listening;
+
+use std::{future::pending, time::Duration};
+
+use axum::{
+    Router,
+    body::Bytes,
+    routing::{get, post},
+};
+use chassis::{Limits, Shutdown};
+use testkit::{Service, anywhere};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const SHORT: Duration = Duration::from_millis(200);
+const LARGE: usize = 32 * 1024 * 1024;
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: here\r\n\r\n";
+const GET_WAIT: &str = "GET /wait HTTP/1.1\r\nHost: here\r\n\r\n";
+
+/// No limit but those that a test sets.
+fn patient() -> Limits {
+    Limits { first_byte: HOUR, header: HOUR, stalled_write: HOUR, ..Limits::default() }
+}
+
+fn router(stop: CancellationToken) -> Router {
+    let wait = async move || {
+        chassis::simulate(HOUR, &stop).await;
+        "waited\n"
+    };
+    Router::new()
+        .route("/", get(async || "hello\n"))
+        .route("/length", post(async |body: Bytes| body.len().to_string()))
+        .route("/late", get(async || sleep(5 * SHORT).await))
+        .route("/wait", get(wait))
+        .route("/stuck", get(pending::<()>))
+        .route("/large", get(async || vec![0_u8; LARGE]))
+}
+
+fn start(limits: Limits) -> Service {
+    Service::start(limits, router)
+}
+
+fn start_with_timeout(timeout: Duration) -> Service {
+    Service::start_on(anywhere(), patient(), Shutdown::new(timeout), router)
+}

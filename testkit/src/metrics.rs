@@ -1,0 +1,50 @@
+//! What Prometheus would read.
+
+use std::{
+    collections::{HashMap, HashSet},
+    net::SocketAddr,
+};
+
+use crate::http;
+
+/// Scrapes `/metrics` of an admin port: the value of each sample under its name with its labels.
+/// Panics on what is no OpenMetrics.
+///
+/// Source: OpenMetrics 1.0, <https://prometheus.io/docs/specs/om/open_metrics_spec/>.
+pub fn metrics(admin: SocketAddr) -> HashMap<String, f64> {
+    let answer = http::get(admin, "/metrics");
+    let text = answer.text();
+    let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some(media_type)), "{text}");
+    let lines = text.strip_suffix("# EOF\n").expect("an end");
+
+    let (mut families, mut samples) = (HashSet::new(), HashMap::new());
+    for line in lines.lines() {
+        if let Some(comment) = line.strip_prefix("# ") {
+            let words: Vec<&str> = comment.splitn(3, ' ').collect();
+            match words[..] {
+                ["TYPE", family, "info"] => families.extend([format!("{family}_info")]),
+                ["TYPE", family, "gauge"] => families.extend([family.to_owned()]),
+                ["TYPE", family, "counter"] => families.extend([format!("{family}_total")]),
+                ["TYPE", family, "histogram"] => families
+                    .extend(["_bucket", "_count", "_sum"].map(|part| format!("{family}{part}"))),
+                ["UNIT", family, unit] => assert!(family.ends_with(unit), "{line:?}"),
+                ["HELP", _, help] => assert!(!help.is_empty(), "{line:?}"),
+                _ => panic!("{line:?} in:\n{text}"),
+            };
+            continue;
+        }
+        let (name, value) = line.rsplit_once(' ').expect("a value");
+        let family = name.split('{').next().unwrap_or(name);
+        assert!(families.contains(family), "{name} has no type in:\n{text}");
+        let twice = samples.insert(name.to_owned(), value.parse().expect("a number"));
+        assert_eq!(twice, None, "{name} is there twice in:\n{text}");
+    }
+    samples
+}
+
+/// The name with labels under which a program says what it is.
+pub fn build(service: &str) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    format!("dockercoins_build_info{{service=\"{service}\",version=\"{version}\"}}")
+}
