@@ -10,7 +10,7 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::get,
 };
-use chassis::{ByteSize, ServerTiming};
+use chassis::{ByteSize, ServerTiming, trace};
 use http_body_util::BodyExt;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout_at};
@@ -64,7 +64,8 @@ async fn hash(State(hasher): State<Hasher>, body: Body) -> Response {
         Ok(digest) => digest,
         Err(refusal) => return timed(refusal.into_response(), started, Duration::ZERO),
     };
-    let delay = chassis::simulate(hasher.settings.delay, &hasher.stop).await;
+    let delay = chassis::simulate(hasher.settings.delay, &hasher.stop);
+    let delay = trace::span("delay", delay).await;
     timed(([(CONTENT_TYPE, "text/plain;charset=utf-8")], digest).into_response(), started, delay)
 }
 

@@ -1,9 +1,7 @@
 //! The hasher service.
 
-use chassis::Limits;
+use chassis::Chassis;
 use clap::Parser;
-
-const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The SHA-256 of what is posted, in hex.
 #[derive(Parser)]
@@ -24,12 +22,9 @@ async fn main() {
 
 async fn run() -> anyhow::Result<()> {
     let settings: Settings = chassis::load()?;
-    let registry = chassis::registry("hasher", VERSION);
-    let Some(shutdown) = chassis::start(&settings.service, VERSION, registry)? else {
-        return Ok(());
-    };
+    let chassis = Chassis::start_traced("hasher", &settings.service)?;
     let listener = chassis::listen("LISTEN", settings.address.listen)?;
-    let router = hasher::router(&settings.hasher, shutdown.stop.clone());
-    chassis::serve(listener, router, Limits::default(), shutdown).await;
+    let router = hasher::router(&settings.hasher, chassis.shutdown.stop.clone());
+    chassis.serve(listener, router).await;
     Ok(())
 }

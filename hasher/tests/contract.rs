@@ -2,10 +2,6 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
-#[allow(dead_code, reason = "each crate needs a part of it")]
-#[path = "../../chassis/tests/service/mod.rs"]
-mod service;
-
 use std::{
     fs,
     net::{Ipv6Addr, Shutdown as Half, SocketAddr},
@@ -16,11 +12,10 @@ use std::{
 use chassis::{ByteSize, Limits, Shutdown, defaults};
 use hasher::Settings;
 use testkit::{
-    Process,
+    Client, Process, Service, build,
     http::{self, Answer},
+    metrics, request,
 };
-
-use crate::service::{Client, Service, ask, header, timing};
 
 const MIB: usize = 1024 * 1024;
 
@@ -55,12 +50,12 @@ fn post(address: SocketAddr, body: &[u8]) -> Answer {
 fn it_says_who_it_is() {
     let hostname = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     let service = without_delay();
-    let answer = ask(service.address, "GET", "/");
+    let answer = request(service.address, "GET", "/");
     assert_eq!(answer.status, 200);
     assert_eq!(answer.text(), format!("HASHER running on {}\n", hostname.trim()));
-    let head = ask(service.address, "HEAD", "/");
+    let head = request(service.address, "HEAD", "/");
     assert_eq!(head.status, 200);
-    assert_eq!(header(&head, "content-length"), header(&answer, "content-length"));
+    assert_eq!(head.header("content-length"), answer.header("content-length"));
 }
 
 #[test]
@@ -69,7 +64,7 @@ fn it_hashes_what_is_posted() {
     for (body, hash) in [(&b""[..], EMPTY), (b"abc", ABC), (&[b'a'; 1_000_000], MILLION_A)] {
         let answer = post(service.address, body);
         assert_eq!((answer.status, answer.text().as_str()), (200, hash));
-        assert!(header(&answer, "content-type").unwrap().starts_with("text/plain"));
+        assert!(answer.header("content-type").unwrap().starts_with("text/plain"));
     }
     let mut client = service.connect();
     client.send("POST / HTTP/1.1\r\nHost: hasher\r\n\r\n");
@@ -154,8 +149,8 @@ fn it_hashes_many_bodies_at_once() {
     for client in clients {
         let answer = http::answer(client).unwrap();
         assert_eq!(answer.text(), ABC);
-        assert_eq!(timing(&answer, "queue"), 0.0);
-        assert!(timing(&answer, "delay") >= 500.0);
+        assert_eq!(answer.timing("queue"), 0.0);
+        assert!(answer.timing("delay") >= 500.0);
     }
     assert!(started.elapsed() < 5 * delay, "{:?}", started.elapsed());
 }
@@ -166,9 +161,9 @@ fn nothing_waits_for_a_hash() {
     let mut hashing = service.connect();
     hashing.send("POST / HTTP/1.1\r\nHost: hasher\r\nContent-Length: 3\r\n\r\nabc");
     assert!(hashing.is_silent(Duration::from_millis(100)));
-    let answer = ask(service.address, "GET", "/");
-    assert_eq!((timing(&answer, "queue"), timing(&answer, "delay")), (0.0, 0.0));
-    assert_eq!(ask(service.address, "POST", "/x").status, 404);
+    let answer = request(service.address, "GET", "/");
+    assert_eq!((answer.timing("queue"), answer.timing("delay")), (0.0, 0.0));
+    assert_eq!(request(service.address, "POST", "/x").status, 404);
 }
 
 #[test]
@@ -187,7 +182,7 @@ fn everything_else_is_not_found() {
     for (method, path) in
         [("POST", "/x"), ("GET", "/x"), ("PUT", "/"), ("DELETE", "/"), ("BREW", "/")]
     {
-        assert_eq!(ask(service.address, method, path).status, 404, "{method} {path}");
+        assert_eq!(request(service.address, method, path).status, 404, "{method} {path}");
     }
 }
 
@@ -272,13 +267,8 @@ fn bodies_on_their_way_are_hashed_when_the_service_stops() {
     thread::sleep(Duration::from_millis(100));
     service.stop();
     thread::sleep(Duration::from_millis(300));
-    for client in &mut half {
-        client.send("bc");
-        let answer = client.answer();
-        assert_eq!(answer.text(), ABC);
-        assert_eq!(header(&answer, "connection"), Some("close"));
-    }
-    service.wait(Duration::from_secs(10));
+    half.iter_mut().for_each(|client| client.send("bc"));
+    assert!(service.drain(half).iter().all(|answer| answer.text() == ABC));
 }
 
 #[test]
@@ -293,13 +283,22 @@ fn it_listens_on_ipv6() {
     assert_eq!(post(service.address, b"abc").text(), ABC);
 }
 
+fn program() -> Process {
+    Process::service(env!("CARGO_BIN_EXE_hasher"), &[("DELAY", "0s")])
+}
+
+#[test]
+fn prometheus_learns_which_program_it_is() {
+    let metrics = metrics(program().address("ADMIN_LISTEN"));
+    assert_eq!(metrics[&build("hasher")], 1.0);
+}
+
 #[test]
 fn large_bodies_leave_memory_flat() {
-    let env = [("LISTEN", "127.0.0.1:0"), ("ADMIN_LISTEN", "127.0.0.1:0"), ("DELAY", "0s")];
-    let hasher = Process::start(env!("CARGO_BIN_EXE_hasher"), &[], &env);
+    let hasher = program();
     let address = hasher.address("LISTEN");
     http::get(address, "/");
-    let before = peak_memory(hasher.id());
+    let before = hasher.peak_memory();
     let mut client = Client::connect(address);
     let length = 100 * MIB;
     client.send(format!("POST / HTTP/1.1\r\nHost: hasher\r\nContent-Length: {length}\r\n\r\n"));
@@ -309,13 +308,6 @@ fn large_bodies_leave_memory_flat() {
     }
     let answer = client.answer();
     assert_eq!(answer.text(), HUNDRED_MIB_OF_A);
-    let growth = peak_memory(hasher.id()) - before;
+    let growth = hasher.peak_memory() - before;
     assert!(growth < 40 * MIB, "{growth} bytes more");
-}
-
-/// The most memory that a process has had, in bytes.
-fn peak_memory(process: u32) -> usize {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    peak.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
 }

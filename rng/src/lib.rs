@@ -45,9 +45,15 @@ pub struct Settings {
     pub max_bytes: ByteSize,
 }
 
-/// The routes of rng. Simulated delays end at once when `stop` is cancelled.
-pub fn router(settings: &Settings, metrics: Metrics, stop: CancellationToken) -> Router {
-    let lane = Arc::new(Lane::new(settings.lanes, settings.delay, metrics, stop));
+/// The routes of rng, which answers under a name. Simulated delays end at once when `stop` is
+/// cancelled.
+pub fn router(
+    settings: &Settings,
+    name: String,
+    metrics: Metrics,
+    stop: CancellationToken,
+) -> Router {
+    let lane = Arc::new(Lane::new(settings, name, metrics, stop));
     let max_bytes = settings.max_bytes.as_u64();
     Router::new()
         .route("/", any(index))
@@ -142,7 +148,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn ten_requests_take_ten_delays() {
-        let router = router(&defaults(), Metrics::default(), CancellationToken::new());
+        let router =
+            router(&defaults(), "rng".into(), Metrics::default(), CancellationToken::new());
         let started = Instant::now();
         let mut answers = Vec::new();
         for _ in 0..10 {
@@ -158,7 +165,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn everything_waits_in_the_lane_but_only_bytes_are_delayed() {
-        let router = router(&defaults(), Metrics::default(), CancellationToken::new());
+        let router =
+            router(&defaults(), "rng".into(), Metrics::default(), CancellationToken::new());
         let bytes = send(&router, "GET", "/1").await;
         let mut others = Vec::new();
         for (method, path, status) in [
@@ -182,7 +190,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn three_lanes_serve_three_at_once() {
         let settings = Settings { lanes: 3.try_into().unwrap(), ..defaults() };
-        let router = router(&settings, Metrics::default(), CancellationToken::new());
+        let router = router(&settings, "rng".into(), Metrics::default(), CancellationToken::new());
         let started = Instant::now();
         let mut answers = Vec::new();
         for _ in 0..9 {
@@ -197,7 +205,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_queue_depth_counts_who_waits_and_who_is_served_until_they_have_or_leave() {
         let metrics = Metrics::default();
-        let router = router(&defaults(), metrics.clone(), CancellationToken::new());
+        let router = router(&defaults(), "rng".into(), metrics.clone(), CancellationToken::new());
         let first = send(&router, "GET", "/32").await;
         let second = send(&router, "GET", "/nowhere").await;
         let leaving = Request::builder().uri("/32").body(Body::empty()).unwrap();
@@ -215,7 +223,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn no_delay_is_slept_once_the_service_stops() {
         let stop = CancellationToken::new();
-        let router = router(&defaults(), Metrics::default(), stop.clone());
+        let router = router(&defaults(), "rng".into(), Metrics::default(), stop.clone());
         let mut answers = Vec::new();
         for _ in 0..50 {
             answers.push(send(&router, "GET", "/32").await);

@@ -1,9 +1,7 @@
 //! The rng service.
 
-use chassis::Limits;
+use chassis::Chassis;
 use clap::Parser;
-
-const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Random bytes over HTTP, one request at a time.
 #[derive(Parser)]
@@ -24,13 +22,11 @@ async fn main() {
 
 async fn run() -> anyhow::Result<()> {
     let settings: Settings = chassis::load()?;
-    let mut registry = chassis::registry("rng", VERSION);
-    let metrics = rng::Metrics::register(&mut registry);
-    let Some(shutdown) = chassis::start(&settings.service, VERSION, registry)? else {
-        return Ok(());
-    };
+    let mut chassis = Chassis::start_traced("rng", &settings.service)?;
+    let metrics = rng::Metrics::register(&mut chassis.registry);
     let listener = chassis::listen("LISTEN", settings.address.listen)?;
-    let router = rng::router(&settings.rng, metrics, shutdown.stop.clone());
-    chassis::serve(listener, router, Limits::default(), shutdown).await;
+    let stop = chassis.shutdown.stop.clone();
+    let router = rng::router(&settings.rng, chassis::hostname(), metrics, stop);
+    chassis.serve(listener, router).await;
     Ok(())
 }

@@ -2,10 +2,6 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
-#[allow(dead_code, reason = "each crate needs a part of it")]
-#[path = "../../chassis/tests/service/mod.rs"]
-mod service;
-
 use std::{
     fs,
     net::Ipv6Addr,
@@ -15,14 +11,14 @@ use std::{
 
 use chassis::{ByteSize, Limits, Shutdown, defaults};
 use rng::Settings;
-use testkit::{Process, http};
-
-use crate::service::{Client, Service, ask, header, timing};
+use testkit::{Client, PATIENCE, Process, Service, build, eventually, http, metrics, request};
 
 const MIB: usize = 1024 * 1024;
 
 fn start_with(settings: &Settings) -> Service {
-    Service::start(Limits::default(), |stop| rng::router(settings, rng::Metrics::default(), stop))
+    Service::start(Limits::default(), |stop| {
+        rng::router(settings, "rng".into(), rng::Metrics::default(), stop)
+    })
 }
 
 fn start(delay: Duration) -> Service {
@@ -40,10 +36,10 @@ fn get(path: &str) -> String {
 #[test]
 fn it_says_who_it_is() {
     let hostname = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
-    let answer = ask(without_delay().address, "GET", "/");
+    let answer = request(without_delay().address, "GET", "/");
     assert_eq!(answer.status, 200);
     assert_eq!(answer.text(), format!("RNG running on {}\n", hostname.trim()));
-    assert_eq!(header(&answer, "content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
 }
 
 #[test]
@@ -52,18 +48,18 @@ fn it_gives_exactly_as_many_bytes_as_asked_for() {
     for (path, length) in
         [("/0", 0), ("/1", 1), ("/32", 32), ("/032", 32), ("/65537", 65537), ("/1000000", 1000000)]
     {
-        let answer = ask(service.address, "GET", path);
+        let answer = request(service.address, "GET", path);
         assert_eq!((answer.status, answer.body.len()), (200, length), "{path}");
-        assert_eq!(header(&answer, "content-type"), Some("application/octet-stream"));
+        assert_eq!(answer.header("content-type"), Some("application/octet-stream"));
     }
 }
 
 #[test]
 fn no_two_answers_are_the_same() {
     let service = without_delay();
-    let bytes = || ask(service.address, "GET", "/32").body;
+    let bytes = || request(service.address, "GET", "/32").body;
     assert_ne!(bytes(), bytes());
-    let large = ask(service.address, "GET", "/1000000").body;
+    let large = request(service.address, "GET", "/1000000").body;
     let mut pieces: Vec<&[u8]> = large.chunks_exact(32).collect();
     pieces.sort();
     pieces.dedup();
@@ -74,7 +70,7 @@ fn no_two_answers_are_the_same() {
 fn what_is_no_number_is_not_found() {
     let service = without_delay();
     for path in ["/abc", "/-1", "/1.5", "/+1", "/1e3", "/0x10", "/%20", "/%FF", "/32/", "/3/2"] {
-        assert_eq!(ask(service.address, "GET", path).status, 404, "{path}");
+        assert_eq!(request(service.address, "GET", path).status, 404, "{path}");
     }
 }
 
@@ -86,13 +82,13 @@ fn head_is_answered_like_get_without_the_body() {
         client.send(format!("HEAD {path} HTTP/1.1\r\nHost: rng\r\n\r\n"));
         let answer = client.head();
         assert_eq!(answer.status, 200);
-        assert_eq!(header(&answer, "content-length"), path.strip_prefix('/'));
+        assert_eq!(answer.header("content-length"), path.strip_prefix('/'));
     }
     client.send("HEAD / HTTP/1.1\r\nHost: rng\r\nConnection: close\r\n\r\n");
     let answer = client.head();
-    let length = ask(service.address, "GET", "/").body.len();
+    let length = request(service.address, "GET", "/").body.len();
     assert_eq!(answer.status, 200);
-    assert_eq!(header(&answer, "content-length"), Some(length.to_string().as_str()));
+    assert_eq!(answer.header("content-length"), Some(length.to_string().as_str()));
     assert!(client.rest().is_empty());
 }
 
@@ -108,9 +104,9 @@ fn other_methods_are_not_allowed() {
             ("PATCH", 405),
             ("BREW", 405),
         ] {
-            let answer = ask(service.address, method, path);
+            let answer = request(service.address, method, path);
             assert_eq!(answer.status, status, "{method} {path}");
-            assert_eq!(header(&answer, "allow"), Some("GET, HEAD, OPTIONS"));
+            assert_eq!(answer.header("allow"), Some("GET, HEAD, OPTIONS"));
         }
     }
 }
@@ -118,15 +114,15 @@ fn other_methods_are_not_allowed() {
 #[test]
 fn more_bytes_than_the_cap_are_refused_in_one_sentence() {
     let service = start_with(&Settings { max_bytes: ByteSize(1000), ..defaults() });
-    assert_eq!(ask(service.address, "GET", "/1000").body.len(), 1000);
+    assert_eq!(request(service.address, "GET", "/1000").body.len(), 1000);
     let digits = "9".repeat(1000);
     for n in ["1001", "18446744073709551616", "99999999999999999999", &digits] {
-        let answer = ask(service.address, "GET", &format!("/{n}"));
+        let answer = request(service.address, "GET", &format!("/{n}"));
         assert_eq!(answer.status, 400);
         assert_eq!(answer.text(), "Please ask for at most 1000 bytes at once.\n");
     }
     let service = start_with(&defaults());
-    assert_eq!(ask(service.address, "GET", "/104857601").status, 400);
+    assert_eq!(request(service.address, "GET", "/104857601").status, 400);
 }
 
 #[test]
@@ -143,15 +139,15 @@ fn the_header_tells_waiting_from_sleeping() {
         })
         .into();
     let first = first.answer();
-    assert!(timing(&first, "delay") >= 1000.0);
+    assert!(first.timing("delay") >= 1000.0);
     for other in &mut others {
         let other = other.answer();
-        let queue = timing(&other, "queue");
-        assert!(queue >= 100.0 && queue > timing(&first, "queue"), "{}", other.head);
+        let queue = other.timing("queue");
+        assert!(queue >= 100.0 && queue > first.timing("queue"), "{}", other.head);
         let slept = if other.body.len() == 2 { 1000.0 } else { 0.0 };
-        assert!(timing(&other, "delay") >= slept, "{}", other.head);
-        assert_eq!(timing(&other, "delay") > 0.0, slept > 0.0, "{}", other.head);
-        assert!(timing(&other, "work") < 1000.0, "{}", other.head);
+        assert!(other.timing("delay") >= slept, "{}", other.head);
+        assert_eq!(other.timing("delay") > 0.0, slept > 0.0, "{}", other.head);
+        assert!(other.timing("work") < 1000.0, "{}", other.head);
     }
 }
 
@@ -163,7 +159,7 @@ fn out_of_the_box_bytes_take_a_tenth_of_a_second() {
         http::get(service.address, "/1");
     }
     assert!(started.elapsed() >= Duration::from_millis(500));
-    assert_eq!(timing(&ask(service.address, "GET", "/"), "delay"), 0.0);
+    assert_eq!(request(service.address, "GET", "/").timing("delay"), 0.0);
 }
 
 #[test]
@@ -173,7 +169,7 @@ fn a_slow_reader_holds_nobody_up() {
     slow.send(get("/52428800"));
     assert_eq!(slow.head().status, 200);
     for path in ["/", "/32"] {
-        assert_eq!(ask(service.address, "GET", path).status, 200);
+        assert_eq!(request(service.address, "GET", path).status, 200);
     }
     let mut buffer = vec![0; MIB];
     let mut received = 0;
@@ -220,8 +216,9 @@ fn a_request_in_the_lane_outlives_every_limit() {
     let limits =
         Limits { first_byte: short, header: short, stalled_write: short, ..Limits::default() };
     let settings = Settings { delay: 4 * short, ..defaults() };
-    let service =
-        Service::start(limits, |stop| rng::router(&settings, rng::Metrics::default(), stop));
+    let service = Service::start(limits, |stop| {
+        rng::router(&settings, "rng".into(), rng::Metrics::default(), stop)
+    });
     let mut clients = [(); 4].map(|()| service.connect());
     clients.iter_mut().for_each(|client| client.send(get("/32")));
     for client in &mut clients {
@@ -236,13 +233,9 @@ fn fifty_in_the_lane_are_answered_when_the_service_stops() {
     let mut clients: Vec<Client> = (0..50).map(|_| service.connect()).collect();
     clients.iter_mut().for_each(|client| client.send(get("/32")));
     assert!(clients[0].is_silent(Duration::from_millis(100)));
-    service.stop();
-    for client in &mut clients {
-        let answer = client.answer();
+    for answer in service.drain(clients) {
         assert_eq!((answer.status, answer.body.len()), (200, 32));
-        assert_eq!(header(&answer, "connection"), Some("close"));
     }
-    service.wait(Duration::from_secs(10));
 }
 
 #[test]
@@ -252,33 +245,52 @@ fn it_listens_on_ipv6() {
         return testkit::skip("this host has no IPv6");
     }
     let shutdown = Shutdown::new(Duration::from_secs(3600));
-    let router = |stop| rng::router(&defaults(), rng::Metrics::default(), stop);
+    let router = |stop| rng::router(&defaults(), "rng".into(), rng::Metrics::default(), stop);
     let service = Service::start_on(ipv6, Limits::default(), shutdown, router);
-    assert_eq!(ask(service.address, "GET", "/32").body.len(), 32);
+    assert_eq!(request(service.address, "GET", "/32").body.len(), 32);
+}
+
+fn program(delay: &str) -> Process {
+    Process::service(env!("CARGO_BIN_EXE_rng"), &[("DELAY", delay)])
+}
+
+#[test]
+fn prometheus_learns_which_program_it_is_and_how_deep_its_queue() {
+    let rng = program("1h");
+    let (address, admin) = (rng.address("LISTEN"), rng.address("ADMIN_LISTEN"));
+    assert_eq!(metrics(admin)[&build("rng")], 1.0);
+
+    let depth = || metrics(admin)["rng_queue_depth"];
+    assert_eq!(depth(), 0.0);
+    let paths = ["GET /32", "GET /nowhere", "POST /32"];
+    let _waiting = paths.map(|path| http::ask(address, path, b"").unwrap());
+    eventually(PATIENCE, "three in the lane", || depth() == 3.0);
+}
+
+#[test]
+fn whoever_was_answered_or_has_left_is_no_longer_in_the_lane() {
+    let rng = program("100ms");
+    let (address, admin) = (rng.address("LISTEN"), rng.address("ADMIN_LISTEN"));
+    assert_eq!(http::get(address, "/32").status, 200);
+    assert_eq!(http::get(address, "/nowhere").status, 404);
+    drop(http::ask(address, "GET /32", b"").unwrap());
+    eventually(PATIENCE, "an empty lane", || metrics(admin)["rng_queue_depth"] == 0.0);
 }
 
 #[test]
 fn large_answers_leave_memory_flat() {
-    let env = [("LISTEN", "127.0.0.1:0"), ("ADMIN_LISTEN", "127.0.0.1:0"), ("DELAY", "0s")];
-    let rng = Process::start(env!("CARGO_BIN_EXE_rng"), &[], &env);
+    let rng = program("0s");
     let address = rng.address("LISTEN");
     http::get(address, "/");
-    let before = peak_memory(rng.id());
+    let before = rng.peak_memory();
     let mut unread: Vec<Client> = (0..10).map(|_| Client::connect(address)).collect();
     for client in &mut unread {
         client.send(get("/104857600"));
         assert_eq!(client.head().status, 200);
     }
     assert_eq!(http::get(address, "/104857600").body.len(), 100 * MIB);
-    let growth = peak_memory(rng.id()) - before;
+    let growth = rng.peak_memory() - before;
     assert!(growth < 40 * MIB, "{growth} bytes more");
-}
-
-/// The most memory that a process has had, in bytes.
-fn peak_memory(process: u32) -> usize {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    peak.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
 }
 
 #[test]
@@ -287,7 +299,5 @@ fn with_few_files_it_still_answers() {
     let command = "ulimit -n 40; exec \"$0\" --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0";
     let rng = Process::start("/bin/sh", &["-c", command, rng], &[]);
     assert_eq!(http::get(rng.address("LISTEN"), "/32").body.len(), 32);
-    assert!(
-        http::get(rng.address("ADMIN_LISTEN"), "/metrics").text().contains("\nrng_queue_depth 0\n")
-    );
+    assert_eq!(metrics(rng.address("ADMIN_LISTEN"))["rng_queue_depth"], 0.0);
 }
