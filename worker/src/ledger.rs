@@ -5,10 +5,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use store::{Batch, Coin};
 
+use crate::Metrics;
+
 /// The books of one run of a worker.
 pub(crate) struct Ledger {
     run: String,
     books: Mutex<Books>,
+    metrics: Metrics,
 }
 
 #[derive(Default)]
@@ -24,8 +27,13 @@ struct Books {
 
 impl Ledger {
     /// Empty books of a run that no other worker shares.
-    pub(crate) fn new() -> Self {
-        Self { run: format!("{:032x}", rand::random::<u128>()), books: Mutex::default() }
+    pub(crate) fn new(metrics: Metrics) -> Self {
+        Self { run: format!("{:032x}", rand::random::<u128>()), books: Mutex::default(), metrics }
+    }
+
+    /// The name of this run.
+    pub(crate) fn run(&self) -> &str {
+        &self.run
     }
 
     /// Enters one unit of work, with the coin if it gave one.
@@ -34,6 +42,10 @@ impl Ledger {
         books.hashes += 1;
         books.total.0 += 1;
         books.total.1 += u64::from(coin.is_some());
+        self.metrics.units.inc();
+        self.metrics.pending_units.inc();
+        self.metrics.coins.inc_by(coin.is_some().into());
+        self.metrics.pending_coins.inc_by(coin.is_some().into());
         books.coins.extend(coin);
     }
 
@@ -58,7 +70,10 @@ impl Ledger {
 
     /// The store has the batch that was sent.
     pub(crate) fn acknowledge(&self) {
-        self.books().sent = None;
+        if let Some(batch) = self.books().sent.take() {
+            self.metrics.pending_units.dec_by(batch.hashes as i64);
+            self.metrics.pending_coins.dec_by(batch.coins.len() as i64);
+        }
     }
 
     /// Hashes and coins that the store has not acknowledged.
@@ -84,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_sent_unchanged_until_it_is_acknowledged() {
-        let ledger = Ledger::new();
+        let ledger = Ledger::new(Metrics::default());
         ledger.enter(None);
         let first = ledger.close_batch();
         ledger.enter(Some(Coin { hash: "0".repeat(64), bytes: [0; 32] }));

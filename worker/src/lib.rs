@@ -1,22 +1,24 @@
 //! worker mines: random bytes from rng, their hash from hasher, and whatever starts with a zero is
 //! a coin.
 //!
-//! In reading order: [`Worker`] is the loop, [`Peers`] how it reaches the services, [`Stages`]
-//! where its time goes.
+//! In reading order: [`Worker`] is the loop, [`Peers`] how it reaches the services, [`Insight`] what
+//! it knows of itself.
 
+mod insight;
 mod ledger;
+mod metrics;
 mod mine;
 mod peers;
-mod stages;
 
 use std::{num::NonZero, time::Duration};
 
 use clap::ValueEnum;
 
 pub use crate::{
+    insight::Insight,
+    metrics::Metrics,
     mine::Worker,
     peers::{BaseUrl, Http, Peers, Resolver},
-    stages::{Mean, Stages},
 };
 
 /// How connections to rng and hasher are used.

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use chassis::Chassis;
 use clap::Parser;
 use store::{RedisUrl, Store};
-use worker::{Http, Worker};
-
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+use worker::{Http, Insight, Metrics, Worker};
 
 /// Mines DockerCoins with the help of rng and hasher, and keeps them in redis.
 #[derive(Parser)]
@@ -29,13 +28,15 @@ async fn main() {
 
 async fn run() -> Result<()> {
     let settings: Settings = chassis::load()?;
-    let registry = chassis::registry("worker", VERSION);
-    let Some(shutdown) = chassis::start(&settings.service, VERSION, registry)? else {
-        return Ok(());
-    };
+    let mut chassis = Chassis::start_traced("worker", &settings.service)?;
     let store = Store::redis(&settings.redis_url)?;
+    store.register(&mut chassis.registry);
+    let metrics = Metrics::register(&mut chassis.registry);
+    let version = settings.service.shared.dockercoins_version;
+    let insight = Insight::new(chassis::hostname(), version, metrics);
     let peers = Http::new(&settings.worker, Arc::new(|_| None))?;
-    let worker = Worker::new(settings.worker, peers, store);
+    let worker = Worker::new(settings.worker, peers, store, insight);
+    let shutdown = chassis.serve_admin();
     shutdown.set_ready();
     worker.run(shutdown.stop, shutdown.timeout).await;
     Ok(())

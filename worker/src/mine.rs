@@ -3,20 +3,24 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
+use chassis::trace;
 use store::{Coin, Store};
 use tokio::{
     sync::Mutex,
     task::JoinSet,
-    time::{Instant, sleep, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, info};
 
-use crate::{Peers, Settings, Stages, ledger::Ledger, peers};
+use crate::{Insight, Peers, Settings, ledger::Ledger, peers};
 
 /// How long a peer that has been asked is waited for when the worker stops, since it has probably
 /// done that work already.
 const LAST_ANSWER: Duration = Duration::from_millis(500);
+
+/// Time between two announcements.
+const ANNOUNCEMENT: Duration = Duration::from_secs(1);
 
 /// Time between two tries to report while the worker stops.
 const LAST_RETRY: Duration = Duration::from_millis(200);
@@ -29,25 +33,26 @@ pub struct Worker<P> {
     ledger: Ledger,
     /// When the next report is due.
     due: Mutex<Instant>,
-    stages: Stages,
+    insight: Insight,
 }
 
 impl<P: Peers> Worker<P> {
     /// A worker that has not begun yet.
-    pub fn new(settings: Settings, peers: P, store: Store) -> Arc<Self> {
+    pub fn new(settings: Settings, peers: P, store: Store, insight: Insight) -> Arc<Self> {
+        insight.metrics.loops.inc_by(settings.concurrency.get().into());
         Arc::new(Self {
             settings,
             peers,
             store,
-            ledger: Ledger::new(),
+            ledger: Ledger::new(insight.metrics.clone()),
             due: Mutex::new(Instant::now()),
-            stages: Stages::default(),
+            insight,
         })
     }
 
-    /// Where the time of this worker goes.
-    pub fn stages(&self) -> &Stages {
-        &self.stages
+    /// What this worker knows of itself.
+    pub fn insight(&self) -> &Insight {
+        &self.insight
     }
 
     /// Hashes and coins of this worker so far.
@@ -58,20 +63,42 @@ impl<P: Peers> Worker<P> {
     /// Mines until `stop` is cancelled, whatever happens to its peers, and then reports what it has
     /// done, for at most `patience`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken, patience: Duration) {
-        while !stop.is_cancelled() {
-            if let Err(error) = self.clone().mine_until_error(&stop).await {
-                error!("{error:#}");
-                let retry = self.settings.retry;
-                info!("Waiting {} and restarting.", humantime::format_duration(retry));
-                stop.run_until_cancelled(sleep(retry)).await;
+        let worker = self.clone();
+        let announcing = async { stop.run_until_cancelled(worker.announce()).await };
+        let mining = async {
+            while !stop.is_cancelled() {
+                if let Err(error) = self.clone().mine_until_error(&stop).await {
+                    error!("{error:#}");
+                    let retry = self.settings.retry;
+                    info!("Waiting {} and restarting.", humantime::format_duration(retry));
+                    self.insight.set_trouble(Some(format!("{error:#}")));
+                    stop.run_until_cancelled(sleep(retry)).await;
+                }
+            }
+        };
+        tokio::join!(mining, announcing);
+        self.report_the_rest(patience).await;
+        // Who cannot be told will notice that nothing is said any more.
+        let _ = timeout(LAST_ANSWER, self.store.leave(self.ledger.run())).await;
+    }
+
+    /// Tells everybody once a second how this worker does.
+    async fn announce(&self) {
+        let mut ticks = interval(ANNOUNCEMENT);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let worker = self.insight.worker(self.settings.concurrency.get(), self.total());
+            if let Err(error) = self.store.announce(self.ledger.run(), &worker).await {
+                debug!("nobody was told how this worker does: {error:#}");
             }
         }
-        self.report_the_rest(patience).await;
     }
 
     async fn mine_until_error(self: Arc<Self>, stop: &CancellationToken) -> Result<()> {
         or_late(stop, self.report()).await.unwrap_or(Ok(()))?;
         *self.due.lock().await = Instant::now() + self.settings.interval;
+        self.insight.set_trouble(None);
         // The first error halts all loops; each completes the hash it is waiting for.
         let halt = stop.child_token();
         let mut loops = JoinSet::new();
@@ -90,7 +117,7 @@ impl<P: Peers> Worker<P> {
     async fn mine(&self, halt: &CancellationToken) -> Result<()> {
         while !halt.is_cancelled() {
             self.report_if_due(halt).await?;
-            self.work_once(halt).await?;
+            trace::root("unit of work", self.work_once(halt)).await?;
         }
         Ok(())
     }
@@ -117,14 +144,13 @@ impl<P: Peers> Worker<P> {
     }
 
     async fn pause_and_get_random_bytes(&self, halt: &CancellationToken) -> Result<[u8; 32]> {
-        self.stages.pause.measure(chassis::simulate(self.settings.delay, halt)).await;
-        let answer = peers::random_bytes(&self.peers, &self.settings.rng_url);
-        self.stages.rng.measure(answer).await
+        let pause = trace::span("pause", chassis::simulate(self.settings.delay, halt));
+        self.insight.pause(pause).await;
+        self.insight.rng(peers::random_bytes(&self.peers, &self.settings.rng_url)).await
     }
 
     async fn hash(&self, bytes: [u8; 32]) -> Result<String> {
-        let answer = peers::hash(&self.peers, &self.settings.hasher_url, bytes);
-        self.stages.hasher.measure(answer).await
+        self.insight.hasher(peers::hash(&self.peers, &self.settings.hasher_url, bytes)).await
     }
 
     async fn report_if_due(&self, halt: &CancellationToken) -> Result<()> {
@@ -148,7 +174,7 @@ impl<P: Peers> Worker<P> {
     }
 
     async fn send(&self, batch: &store::Batch) -> Result<()> {
-        let known = self.stages.redis.measure(self.store.add(batch)).await?;
+        let known = self.insight.redis(self.store.add(batch)).await?;
         self.ledger.acknowledge();
         for _ in known {
             info!("We already had that coin");

@@ -4,9 +4,10 @@ use std::{
     error::Error, fmt, future::Future, net::SocketAddr, str::FromStr, sync::Arc, time::Duration,
 };
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result};
 use bytes::{Bytes, BytesMut};
-use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use chassis::{Served, ServerTiming, trace};
+use http::{Request, Response, StatusCode, header::CONTENT_TYPE};
 use rand::seq::SliceRandom;
 use reqwest::{
     Client, Url,
@@ -57,43 +58,79 @@ impl fmt::Display for BaseUrl {
     }
 }
 
+/// What a peer answered, and what it told of itself.
+pub(crate) struct Answer<T> {
+    pub(crate) value: T,
+    pub(crate) timing: Option<ServerTiming>,
+    pub(crate) served: Option<Served>,
+}
+
+/// How asking a peer failed, by one of few names, and in words.
+#[derive(Debug)]
+pub(crate) struct PeerError {
+    pub(crate) kind: &'static str,
+    text: String,
+}
+
+impl PeerError {
+    fn new(kind: &'static str, text: impl Into<String>) -> Self {
+        Self { kind, text: text.into() }
+    }
+}
+
+impl fmt::Display for PeerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Error for PeerError {}
+
 /// Asks rng for 32 random bytes.
-pub(crate) async fn random_bytes(peers: &impl Peers, rng: &BaseUrl) -> Result<[u8; 32]> {
-    let answer = exchange(peers, rng, Method::GET, "32", Bytes::new()).await;
-    answer
-        .and_then(|body| {
-            body[..].try_into().map_err(|_| anyhow!("{} bytes came instead of 32", body.len()))
-        })
-        .with_context(|| rng.to_string())
+pub(crate) async fn random_bytes(peers: &impl Peers, rng: &BaseUrl) -> Result<Answer<[u8; 32]>> {
+    let bytes = |body: Bytes| {
+        let text = || format!("{} bytes came instead of 32", body.len());
+        body[..].try_into().map_err(|_| PeerError::new("answer", text()))
+    };
+    let request = Request::get(rng.0.join("32")?.as_str()).body(Bytes::new())?;
+    trace::call("GET rng", exchange(peers, request, bytes)).await.with_context(|| rng.to_string())
 }
 
 /// Asks hasher for the hash of the bytes, in hex.
-pub(crate) async fn hash(peers: &impl Peers, hasher: &BaseUrl, bytes: [u8; 32]) -> Result<String> {
-    let answer = exchange(peers, hasher, Method::POST, "", Bytes::copy_from_slice(&bytes)).await;
-    answer.and_then(hex_digits).with_context(|| hasher.to_string())
-}
-
-fn hex_digits(body: Bytes) -> Result<String> {
-    ensure!(body.len() == 64, "{} bytes came instead of 64 hex digits", body.len());
-    let lowercase = body.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    ensure!(lowercase, "something else came instead of 64 hex digits");
-    Ok(String::from_utf8(body.into())?)
-}
-
-async fn exchange(
+pub(crate) async fn hash(
     peers: &impl Peers,
-    base: &BaseUrl,
-    method: Method,
-    path: &str,
-    body: Bytes,
-) -> Result<Bytes> {
-    let mut request = Request::builder().method(&method).uri(base.0.join(path)?.as_str());
-    if method == Method::POST {
-        request = request.header(CONTENT_TYPE, "application/octet-stream");
+    hasher: &BaseUrl,
+    bytes: [u8; 32],
+) -> Result<Answer<String>> {
+    let request = Request::post(hasher.0.as_str())
+        .header(CONTENT_TYPE, "application/octet-stream")
+        .body(Bytes::copy_from_slice(&bytes))?;
+    let asking = trace::call("POST hasher", exchange(peers, request, hex_digits));
+    asking.await.with_context(|| hasher.to_string())
+}
+
+fn hex_digits(body: Bytes) -> Result<String, PeerError> {
+    if body.len() != 64 {
+        let text = format!("{} bytes came instead of 64 hex digits", body.len());
+        return Err(PeerError::new("answer", text));
     }
-    let answer = peers.send(request.body(body)?).await?;
-    ensure!(answer.status() == StatusCode::OK, "status {}", answer.status());
-    Ok(answer.into_body())
+    let lowercase = body.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let text = String::from_utf8(body.into()).ok().filter(|_| lowercase);
+    text.ok_or_else(|| PeerError::new("answer", "something else came instead of 64 hex digits"))
+}
+
+async fn exchange<T>(
+    peers: &impl Peers,
+    mut request: Request<Bytes>,
+    read: impl FnOnce(Bytes) -> Result<T, PeerError>,
+) -> Result<Answer<T>> {
+    trace::inject(request.headers_mut());
+    let answer = peers.send(request).await?;
+    if answer.status() != StatusCode::OK {
+        return Err(PeerError::new("status", format!("status {}", answer.status())).into());
+    }
+    let (timing, served) = (ServerTiming::of(answer.headers()), Served::of(answer.headers()));
+    Ok(Answer { value: read(answer.into_body())?, timing, served })
 }
 
 /// Finds the addresses behind a name. An address with port 0 means the port of the URL.
@@ -141,14 +178,21 @@ impl Http {
 
 impl Peers for Http {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>> {
-        match self.fetch(request).await {
-            Ok(answer) => answer.with_context(|| format!("more than {MAX_ANSWER} bytes came")),
+        let error = match self.fetch(request).await {
+            Ok(Some(answer)) => return Ok(answer),
+            Ok(None) => PeerError::new("answer", format!("more than {MAX_ANSWER} bytes came")),
             Err(error) if error.is_timeout() && error.is_connect() => {
-                Err(anyhow!("no connection within {CONNECT_TIMEOUT:?}"))
+                PeerError::new("connect", format!("no connection within {CONNECT_TIMEOUT:?}"))
             }
-            Err(error) if error.is_timeout() => Err(anyhow!("no answer within {:?}", self.timeout)),
-            Err(error) => Err(anyhow!("{}", root_cause(&error))),
-        }
+            Err(error) if error.is_timeout() => {
+                PeerError::new("timeout", format!("no answer within {:?}", self.timeout))
+            }
+            Err(error) if error.is_connect() => {
+                PeerError::new("connect", root_cause(&error).to_string())
+            }
+            Err(error) => PeerError::new("other", root_cause(&error).to_string()),
+        };
+        Err(error.into())
     }
 }
 

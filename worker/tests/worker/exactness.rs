@@ -34,7 +34,7 @@ fn mine_while_redis_is_killed(concurrency: &str) {
     let mut worker = worker(&rng, &hasher, &redis.url(), &settings);
     for _ in 0..KILLS {
         let before = redis.hashes();
-        eventually("redis has more hashes", || redis.hashes() > before);
+        eventually(PATIENCE, "redis has more hashes", || redis.hashes() > before);
         redis.kill();
         // Long enough for the worker to mine on and to find redis gone.
         thread::sleep(Duration::from_millis(60));
@@ -68,7 +68,7 @@ fn a_report_that_arrives_after_its_repetition_and_others_counts_once() {
     let Some(redis) = Redis::start() else { return };
     let proxy = Proxy::late(redis.port());
     let hasher = mine_through(&proxy, "8");
-    eventually("everything is delivered", || !proxy.is_delivering());
+    eventually(PATIENCE, "everything is delivered", || !proxy.is_delivering());
     assert_exact(&redis, &hasher);
 }
 
@@ -101,7 +101,7 @@ fn mine_through(proxy: &Proxy, concurrency: &str) -> Peer {
     let (rng, hasher) = (Peer::rng(), Peer::hasher());
     let settings = [("CONCURRENCY", concurrency), ("SHUTDOWN_TIMEOUT", "20s")];
     let mut worker = worker(&rng, &hasher, &proxy.url(), &settings);
-    eventually("many answers are lost", || proxy.lost() >= LOSSES);
+    eventually(PATIENCE, "many answers are lost", || proxy.lost() >= LOSSES);
     // Among the lost ones may be that of the last report.
     worker.terminate();
     assert!(worker.wait(PATIENCE).success());

@@ -95,7 +95,7 @@ fn endure(rng: &Peer, hasher: &Peer, bad: &Peer, faults: Vec<Fault>, turn_good: 
             Some(())
         });
         turn_good();
-        eventually("the worker counts again", || redis.hashes() > before);
+        eventually(PATIENCE, "the worker counts again", || redis.hashes() > before);
     }
     worker.terminate();
     assert!(worker.wait(PATIENCE).success());
@@ -122,7 +122,7 @@ fn a_peer_that_hangs_is_given_up_after_the_timeout() {
     });
     assert_eq!(hasher.requests(), 0);
     rng.turn(peer::random_bytes);
-    eventually("the worker counts", || redis.hashes() > 0);
+    eventually(PATIENCE, "the worker counts", || redis.hashes() > 0);
     hasher.turn(peer::hang);
     worker.wait_for(&format!("{}: no answer within 1s", hasher.name()), PATIENCE);
     assert_no_panic(&worker);
@@ -164,7 +164,7 @@ fn the_first_thing_that_is_missing_is_named_in_the_order_redis_rng_hasher() {
     wait_for_refusal_by(&hasher.name());
     assert_eq!(redis.hashes(), 0);
     hasher.listen();
-    eventually("the worker counts", || redis.hashes() > 0);
+    eventually(PATIENCE, "the worker counts", || redis.hashes() > 0);
 }
 
 /// Waits until the worker has paused twice more.
@@ -185,7 +185,7 @@ fn one_failing_peer_pauses_eight_loops_once_with_one_line() {
     let Some(redis) = Redis::start() else { return };
     let (rng, hasher) = (Peer::rng(), Peer::hasher());
     let worker = worker(&rng, &hasher, &redis.url(), &[("CONCURRENCY", "8"), ("RETRY", "200ms")]);
-    eventually("the worker counts", || redis.hashes() > 0);
+    eventually(PATIENCE, "the worker counts", || redis.hashes() > 0);
     hasher.turn(status("500 Internal Server Error", b""));
     let requests = hasher.requests();
     let pauses = |lines: &[String]| {

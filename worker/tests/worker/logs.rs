@@ -24,7 +24,7 @@ fn units_of_work_are_logged_verbatim_and_the_first_line_says_none() {
     let Some(redis) = Redis::start() else { return };
     let (rng, hasher) = (Peer::rng(), Peer::hasher());
     let worker = worker(&rng, &hasher, &redis.url(), &[]);
-    eventually("the worker counts", || redis.hashes() > 0);
+    eventually(PATIENCE, "the worker counts", || redis.hashes() > 0);
     let lines = worker.lines();
     let mut units = lines.iter().filter_map(|line| {
         line.strip_suffix(" units of work done, updating hash counter")?.rsplit(' ').next()
@@ -40,7 +40,7 @@ fn a_coin_is_logged_with_the_first_eight_digits_of_its_hash() {
     let Some(redis) = Redis::start() else { return };
     let (rng, hasher) = (Peer::rng(), Peer::hasher());
     let worker = worker(&rng, &hasher, &redis.url(), &[]);
-    eventually("a coin is in the wallet", || !redis.wallet().is_empty());
+    eventually(PATIENCE, "a coin is in the wallet", || !redis.wallet().is_empty());
     for (hash, _) in hasher.coins() {
         wait_for_info(&worker, &format!("Coin found: {}...", &hash[..8]));
     }
@@ -94,7 +94,7 @@ fn any_other_value_of_debug_is_off_and_no_error() {
     for no in ["1", "no", "true", "", "0"] {
         let before = redis.hashes();
         let worker = worker(&rng, &hasher, &redis.url(), &[("DEBUG", no)]);
-        eventually("the worker counts", || redis.hashes() > before);
+        eventually(PATIENCE, "the worker counts", || redis.hashes() > before);
         let lines = worker.lines().join("\n");
         assert!(!lines.contains("DEBUG"), "DEBUG={no}:\n{lines}");
         assert!(!lines.contains("No coin found"), "DEBUG={no}:\n{lines}");

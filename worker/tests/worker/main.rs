@@ -10,12 +10,9 @@ mod proxy;
 mod shutdown;
 mod tls;
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-use testkit::Process;
+use testkit::{Process, build, eventually, metrics};
 
 use crate::peer::Peer;
 
@@ -25,24 +22,20 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A worker without delays, with further settings.
 fn worker(rng: &Peer, hasher: &Peer, redis_url: &str, settings: &[(&str, &str)]) -> Process {
     let (rng, hasher) = (rng.url(), hasher.url());
-    let mut env = vec![
-        ("ADMIN_LISTEN", "127.0.0.1:0"),
-        ("RNG_URL", &rng),
+    let own = [
+        ("RNG_URL", rng.as_str()),
         ("HASHER_URL", &hasher),
         ("REDIS_URL", redis_url),
         ("DELAY", "0s"),
         ("INTERVAL", "20ms"),
         ("RETRY", "50ms"),
     ];
-    env.extend(settings);
-    Process::start(env!("CARGO_BIN_EXE_worker"), &[], &env)
+    Process::service(env!("CARGO_BIN_EXE_worker"), &[&own, settings].concat())
 }
 
-/// Waits until something is so.
-fn eventually(what: &str, mut so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !so() {
-        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
+#[test]
+fn prometheus_learns_which_program_it_is() {
+    let (rng, hasher) = (Peer::rng(), Peer::hasher());
+    let worker = worker(&rng, &hasher, "redis://127.0.0.1:1", &[]);
+    assert_eq!(metrics(worker.address("ADMIN_LISTEN"))[&build("worker")], 1.0);
 }

@@ -20,7 +20,7 @@ fn the_last_counts_are_reported_on_sigterm_and_on_ctrl_c() {
         let Some(redis) = Redis::start() else { return };
         let (rng, hasher) = (Peer::rng(), Peer::hasher());
         let mut worker = worker(&rng, &hasher, &redis.url(), &[NEVER]);
-        eventually("some work is done", || !hasher.coins().is_empty());
+        eventually(PATIENCE, "some work is done", || !hasher.coins().is_empty());
         assert_eq!(redis.hashes(), 0);
         if by_terminal {
             worker.interrupt()
@@ -38,7 +38,7 @@ fn the_last_counts_wait_for_a_redis_that_comes_back() {
     let Some(mut redis) = Redis::start() else { return };
     let (rng, hasher) = (Peer::rng(), Peer::hasher());
     let mut worker = worker(&rng, &hasher, &redis.url(), &[NEVER, ("SHUTDOWN_TIMEOUT", "20s")]);
-    eventually("some work is done", || !hasher.coins().is_empty());
+    eventually(PATIENCE, "some work is done", || !hasher.coins().is_empty());
     redis.kill();
     worker.terminate();
     worker.wait_for("SIGTERM received", PATIENCE);
@@ -54,7 +54,7 @@ fn what_redis_does_not_take_until_the_deadline_is_said_to_be_lost() {
     let (rng, hasher) = (Peer::rng(), Peer::hasher());
     let settings = [NEVER, ("SHUTDOWN_TIMEOUT", "1s")];
     let mut worker = worker(&rng, &hasher, &redis.url(), &settings);
-    eventually("some work is done", || !hasher.coins().is_empty());
+    eventually(PATIENCE, "some work is done", || !hasher.coins().is_empty());
     redis.kill();
     let start = Instant::now();
     worker.terminate();
@@ -73,11 +73,11 @@ fn a_redis_that_hangs_does_not_hold_up_the_end() {
     let proxy = Proxy::start(redis.port(), || {});
     proxy.heal();
     let mut worker = worker(&rng, &hasher, &proxy.url(), &[("SHUTDOWN_TIMEOUT", "1s")]);
-    eventually("the worker counts", || redis.hashes() > 0);
+    eventually(PATIENCE, "the worker counts", || redis.hashes() > 0);
     proxy.freeze();
     // All loops come to wait for the report.
     let mut before = 0;
-    eventually("the worker stands still", || {
+    eventually(PATIENCE, "the worker stands still", || {
         std::thread::sleep(Duration::from_millis(100));
         std::mem::replace(&mut before, hasher.requests()) == hasher.requests()
     });
@@ -98,7 +98,7 @@ fn a_peer_that_hangs_or_a_long_pause_does_not_hold_up_the_end() {
     let retry = ("RETRY", "1h");
     let ends = |rng: &Peer, hasher: &Peer, setting, waits: &dyn Fn(&[String]) -> bool| {
         let mut worker = worker(rng, hasher, &redis.url(), &[setting]);
-        eventually("the worker waits", || waits(&worker.lines()));
+        eventually(PATIENCE, "the worker waits", || waits(&worker.lines()));
         let start = Instant::now();
         worker.terminate();
         assert!(worker.wait(PATIENCE).success());

@@ -1,0 +1,184 @@
+//! What the worker knows of itself: where its time goes, which rngs it met, what went wrong.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use anyhow::Result;
+use chassis::{Served, ServerTiming};
+use store::{Rng, StageTimes};
+use tokio::time::Instant;
+
+use crate::{
+    Metrics,
+    metrics::{Stage, Trouble},
+    peers::{Answer, PeerError},
+};
+
+/// How long an rng that no longer answers is still spoken of.
+const MET: Duration = Duration::from_secs(10);
+
+/// What rounding may add to the times that a peer tells.
+const ROUNDING: Duration = Duration::from_millis(1);
+
+/// What one worker knows of itself.
+pub struct Insight {
+    host: String,
+    version: String,
+    pub(crate) metrics: Metrics,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    stages: StageTimes,
+    /// When each rng last answered, and how many lanes it has.
+    rngs: BTreeMap<String, (Instant, u16)>,
+    trouble: Option<String>,
+}
+
+impl Insight {
+    /// Nothing yet, of a worker with this name and version.
+    pub fn new(host: String, version: String, metrics: Metrics) -> Self {
+        Self { host, version, metrics, seen: Mutex::default() }
+    }
+
+    /// Seconds in each stage so far, over all loops.
+    pub fn stages(&self) -> StageTimes {
+        self.seen().stages
+    }
+
+    /// Watches the pause before a unit of work.
+    pub(crate) async fn pause(&self, pause: impl Future<Output = Duration>) {
+        let took = pause.await;
+        self.spent("pause", took);
+    }
+
+    /// Watches a request to rng.
+    pub(crate) async fn rng<T>(
+        &self,
+        asking: impl Future<Output = Result<Answer<T>>>,
+    ) -> Result<T> {
+        let answer = self.peer("rng", asking).await?;
+        if let Some(Served { by, lanes }) = answer.served {
+            self.seen().rngs.insert(by, (Instant::now(), lanes));
+        }
+        Ok(answer.value)
+    }
+
+    /// Watches a request to hasher.
+    pub(crate) async fn hasher<T>(
+        &self,
+        asking: impl Future<Output = Result<Answer<T>>>,
+    ) -> Result<T> {
+        Ok(self.peer("hasher", asking).await?.value)
+    }
+
+    /// Watches a report to redis.
+    pub(crate) async fn redis<T>(&self, reporting: impl Future<Output = Result<T>>) -> Result<T> {
+        let started = Instant::now();
+        let result = reporting.await;
+        self.spent("redis", started.elapsed());
+        result.inspect_err(|_| self.failed("redis", "store"))
+    }
+
+    /// Says why nothing is mined right now, or that there is no such reason.
+    pub(crate) fn set_trouble(&self, trouble: Option<String>) {
+        self.seen().trouble = trouble;
+    }
+
+    /// What the worker tells everybody.
+    pub(crate) fn worker(&self, loops: u16, (hashes, coins): (u64, u64)) -> store::Worker {
+        let mut seen = self.seen();
+        seen.rngs.retain(|_, (met, _)| met.elapsed() < MET);
+        let rngs =
+            seen.rngs.iter().map(|(name, (_, lanes))| Rng { name: name.clone(), lanes: *lanes });
+        store::Worker {
+            host: self.host.clone(),
+            version: self.version.clone(),
+            loops,
+            hashes,
+            coins,
+            rngs: rngs.collect(),
+            stages: seen.stages,
+            trouble: seen.trouble.clone(),
+        }
+    }
+
+    async fn peer<T>(
+        &self,
+        peer: &'static str,
+        asking: impl Future<Output = Result<Answer<T>>>,
+    ) -> Result<Answer<T>> {
+        let started = Instant::now();
+        let answer = asking.await.inspect_err(|error| {
+            let kind = error.downcast_ref::<PeerError>().map_or("other", |error| error.kind);
+            self.failed(peer, kind);
+        })?;
+        let took = started.elapsed();
+        let told = |timing: &ServerTiming| {
+            timing.queue.saturating_add(timing.delay).saturating_add(timing.work)
+        };
+        // Nobody can have spent more time on an answer than it took.
+        let Some(timing) = answer.timing.filter(|timing| told(timing) <= took + ROUNDING) else {
+            self.spent("unknown", took);
+            return Ok(answer);
+        };
+        let ServerTiming { queue, delay, work } = timing;
+        match peer {
+            "rng" => {
+                self.spent("rng_queue", queue);
+                self.spent("rng_delay", delay);
+            }
+            _ => self.spent("hasher_delay", delay),
+        }
+        self.spent("work", work);
+        self.spent("network", took.saturating_sub(told(&timing)));
+        Ok(answer)
+    }
+
+    fn spent(&self, stage: &'static str, took: Duration) {
+        let took = took.as_secs_f64();
+        self.metrics.stages.get_or_create(&Stage { stage }).observe(took);
+        let stages = &mut self.seen().stages;
+        *match stage {
+            "pause" => &mut stages.pause,
+            "rng_queue" => &mut stages.rng_queue,
+            "rng_delay" => &mut stages.rng_delay,
+            "hasher_delay" => &mut stages.hasher_delay,
+            "work" => &mut stages.work,
+            "network" => &mut stages.network,
+            "redis" => &mut stages.redis,
+            _ => &mut stages.unknown,
+        } += took;
+    }
+
+    fn failed(&self, peer: &'static str, kind: &'static str) {
+        self.metrics.errors.get_or_create(&Trouble { peer, kind }).inc();
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_peer_that_tells_of_impossible_times_is_not_believed() {
+        let insight = Insight::new(String::new(), String::new(), Metrics::default());
+        let day = Duration::from_secs(24 * 3600);
+        for (queue, delay) in [(Duration::MAX, Duration::MAX), (day, Duration::ZERO)] {
+            let timing = Some(ServerTiming { queue, delay, work: Duration::ZERO });
+            let answer = async { Ok(Answer { value: (), timing, served: None }) };
+            assert!(insight.rng(answer).await.is_ok());
+        }
+        let StageTimes { rng_queue, rng_delay, unknown, .. } = insight.stages();
+        assert_eq!((rng_queue, rng_delay), (0.0, 0.0));
+        assert!((0.0..10.0).contains(&unknown), "{unknown}");
+    }
+}
