@@ -1,15 +1,15 @@
-//! The counters as browsers see them: read from the store when asked for, but not for everybody.
+//! The store as browsers see it: read when asked for, but not for everybody.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::{Duration, SystemTime},
 };
 
 use serde::Serialize;
-use store::Store;
+use store::{Snapshot, Store};
 use tokio::{
-    sync::Mutex,
-    time::{Instant, timeout},
+    sync::{Mutex, oneshot},
+    time::{Instant, sleep, timeout},
 };
 use tracing::{info, warn};
 
@@ -23,28 +23,60 @@ const PATIENCE: Duration = Duration::from_millis(800);
 /// How long the store may take to answer; a connection that takes longer is replaced.
 const ANSWER: Duration = Duration::from_millis(500);
 
-/// The counters at one moment, as `/json` shows them.
+/// The most coins that one reading looks up; the others wait for the next one.
+const MOST_ASKED: usize = 100;
+
+/// The counters at one moment, as `/json` shows them, and everything else that was read with them.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Reading {
     pub(crate) coins: u64,
     pub(crate) hashes: Option<String>,
     /// When the counters were read, in seconds since the Unix epoch.
     pub(crate) now: f64,
+    #[serde(skip)]
+    pub(crate) snapshot: Arc<Snapshot>,
 }
 
 /// A reading, or a sentence that says why there is none.
 pub(crate) type Outcome = Result<Reading, String>;
+
+/// The bytes under a hash, if there are any, or a sentence that says why nobody knows.
+pub(crate) type Found = Result<Option<Vec<u8>>, String>;
+
+/// A hash that somebody asked for, and who is told.
+type Question = (String, oneshot::Sender<Found>);
 
 /// A handle on the counters; clones share their readings.
 #[derive(Clone)]
 pub(crate) struct Counters {
     store: Store,
     last: Arc<Mutex<Option<(Instant, Outcome)>>>,
+    /// What the next reading looks up.
+    asked: Arc<std::sync::Mutex<Vec<Question>>>,
 }
 
 impl Counters {
     pub(crate) fn new(store: &Store) -> anyhow::Result<Self> {
-        Ok(Self { store: store.answering_within(ANSWER)?, last: Arc::default() })
+        Ok(Self {
+            store: store.answering_within(ANSWER)?,
+            last: Arc::default(),
+            asked: Arc::default(),
+        })
+    }
+
+    /// The bytes under a hash, which come with the next reading, whoever asks for that one.
+    pub(crate) async fn look_up(&self, hash: String) -> Found {
+        let (teller, mut told) = oneshot::channel();
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).push((hash, teller));
+        loop {
+            tokio::select! {
+                biased;
+                found = &mut told => {
+                    return found.unwrap_or_else(|_| Err("Reading the coin failed.".to_owned()));
+                }
+                () = sleep(SHARED_FOR) => drop(self.read().await),
+            }
+        }
     }
 
     /// Reads the counters, or shares a reading that somebody else has just made.
@@ -55,27 +87,41 @@ impl Counters {
         {
             return outcome.clone();
         }
-        let store = self.store.clone();
+        let (store, asked) = (self.store.clone(), self.take_asked());
         // A task of its own: a client that leaves must not make the next one read again.
         let reading = tokio::spawn(async move {
             let failing = matches!(*last, Some((_, Err(_))));
-            let outcome = read(&store, failing).await;
+            let (hashes, tellers): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
+            let outcome = read(&store, &hashes, failing).await;
+            for (number, teller) in tellers.into_iter().enumerate() {
+                let found = |reading: &Reading| reading.snapshot.asked.get(number)?.clone();
+                // Whoever has left needs no answer.
+                let _ = teller.send(outcome.as_ref().map(found).map_err(Clone::clone));
+            }
             *last = Some((Instant::now(), outcome.clone()));
             outcome
         });
         reading.await.unwrap_or_else(|error| Err(format!("Reading the counters failed: {error}.")))
     }
+
+    fn take_asked(&self) -> Vec<Question> {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.retain(|(_, teller)| !teller.is_closed());
+        let most = asked.len().min(MOST_ASKED);
+        asked.drain(..most).collect()
+    }
 }
 
 /// Reads, and logs when that begins to fail or to work.
-async fn read(store: &Store, failing: bool) -> Outcome {
-    let totals = timeout(PATIENCE, store.totals()).await;
-    let (cause, sentence) = match totals {
-        Ok(Ok(totals)) => {
+async fn read(store: &Store, hashes: &[String], failing: bool) -> Outcome {
+    let snapshot = timeout(PATIENCE, store.read(hashes)).await;
+    let (cause, sentence) = match snapshot {
+        Ok(Ok(snapshot)) => {
             if failing {
                 info!("the counters can be read again");
             }
-            return Ok(Reading { coins: totals.coins, hashes: totals.hashes, now: now() });
+            let store::Totals { coins, hashes } = snapshot.totals.clone();
+            return Ok(Reading { coins, hashes, now: now(), snapshot: snapshot.into() });
         }
         Ok(Err(error)) => (format!("{error:#}"), "The counters cannot be read: redis is away."),
         Err(_) => {

@@ -1,19 +1,23 @@
 //! webui shows the coins: a page for people, `/json` for programs.
 //!
-//! In reading order: this file has the routes, `counters` reads the store, `history` remembers,
-//! `page` and `curve` draw, `files` finds what is served.
+//! In reading order: this file has the routes, `counters` reads the store, `history` and `workers`
+//! remember, `page` and `curve` draw, `events` tells the browsers, `files` finds what is served.
 
+mod coin;
 mod counters;
 mod curve;
+mod events;
 mod files;
 mod history;
+mod metrics;
 mod page;
+mod workers;
 
 use std::path::PathBuf;
 
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{Path, State},
     http::{
         HeaderValue, StatusCode,
         header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, X_CONTENT_TYPE_OPTIONS},
@@ -22,11 +26,13 @@ use axum::{
     routing::get,
 };
 use store::Store;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower_http::set_header::SetResponseHeaderLayer;
-use tracing::{Instrument, error};
+use tracing::Instrument;
 
-use crate::{counters::Counters, files::Files, history::History};
+pub use crate::metrics::Metrics;
+use crate::{counters::Counters, events::Event, files::Files, history::History};
 
 /// What webui can be told.
 #[derive(clap::Args, Clone)]
@@ -40,23 +46,27 @@ pub struct Settings {
 #[derive(Clone)]
 struct Dashboard {
     counters: Counters,
-    history: History,
+    events: watch::Receiver<Event>,
     files: Files,
+    metrics: Metrics,
+    stop: CancellationToken,
 }
 
-/// The routes of webui, which remembers the counters until `stop` is cancelled. Needs a runtime.
-/// Fails when the folder with the files cannot be read.
+/// The routes of webui, which reads the store and tells the browsers until `stop` is cancelled. Needs
+/// a runtime. Fails when the folder with the files cannot be read.
 pub fn router(
     settings: &Settings,
     store: Store,
+    metrics: Metrics,
     stop: CancellationToken,
 ) -> anyhow::Result<Router> {
     let files = Files::new(settings.files.as_deref())?;
     let assets = files.service();
-    let dashboard =
-        Dashboard { counters: Counters::new(&store)?, history: History::default(), files };
-    let keep = dashboard.history.clone().keep(dashboard.counters.clone());
-    tokio::spawn(async move { stop.run_until_cancelled(keep).await }.in_current_span());
+    let counters = Counters::new(&store)?;
+    let (sender, events) = watch::channel(Event::new(&History::default(), counters::now())?);
+    let publish = events::publish(sender, counters.clone(), metrics.clone());
+    let dashboard = Dashboard { counters, events, files, metrics, stop: stop.clone() };
+    tokio::spawn(async move { stop.run_until_cancelled(publish).await }.in_current_span());
 
     let set =
         |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
@@ -64,6 +74,8 @@ pub fn router(
         .route("/", get(async || (StatusCode::FOUND, [(LOCATION, "index.html")])))
         .route("/index.html", get(index))
         .route("/fragment", get(fragment))
+        .route("/events", get(stream))
+        .route("/coins/{hash}", get(coin))
         .route("/json", get(json))
         .fallback_service(assets)
         .layer(set(CACHE_CONTROL, "no-cache"))
@@ -72,33 +84,41 @@ pub fn router(
 }
 
 async fn json(State(dashboard): State<Dashboard>) -> Response {
-    match dashboard.counters.read().await {
-        Ok(reading) => Json(reading).into_response(),
-        Err(sentence) => (StatusCode::SERVICE_UNAVAILABLE, format!("{sentence}\n")).into_response(),
+    dashboard
+        .counters
+        .read()
+        .await
+        .map_or_else(unavailable, |reading| Json(reading).into_response())
+}
+
+async fn coin(State(dashboard): State<Dashboard>, Path(hash): Path<String>) -> Response {
+    if !coin::is_hash(&hash) {
+        let sentence = "Please ask for a coin by its hash, 64 lowercase hex digits.\n";
+        return (StatusCode::BAD_REQUEST, sentence).into_response();
+    }
+    match dashboard.counters.look_up(hash.clone()).await {
+        Ok(Some(bytes)) => coin::describe(&hash, &bytes).into_response(),
+        Ok(None) => (StatusCode::NOT_FOUND, "There is no such coin.\n").into_response(),
+        Err(sentence) => unavailable(sentence),
     }
 }
 
-async fn index(State(dashboard): State<Dashboard>) -> Response {
-    let html = match dashboard.render() {
-        Ok(fragment) => page::page(&dashboard.files.index().await, &fragment),
-        Err(refusal) => return refusal.into_response(),
-    };
+fn unavailable(sentence: String) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, format!("{sentence}\n")).into_response()
+}
+
+async fn index(State(dashboard): State<Dashboard>) -> impl IntoResponse {
+    let fragment = dashboard.events.borrow().html();
+    let html = page::page(&dashboard.files.index().await, &String::from_utf8_lossy(&fragment));
     let policy = page::content_security_policy(&html);
-    ([(CONTENT_SECURITY_POLICY, policy)], Html(html)).into_response()
+    ([(CONTENT_SECURITY_POLICY, policy)], Html(html))
 }
 
-async fn fragment(State(dashboard): State<Dashboard>) -> Result<Html<String>, StatusCode> {
-    dashboard.render().map(Html)
+async fn fragment(State(dashboard): State<Dashboard>) -> impl IntoResponse {
+    let fragment = dashboard.events.borrow().html();
+    Html(fragment)
 }
 
-impl Dashboard {
-    fn render(&self) -> Result<String, StatusCode> {
-        let mut past = self.history.past();
-        let samples = past.samples.make_contiguous();
-        let fragment = page::fragment(samples, counters::now(), past.unavailable.as_deref());
-        fragment.map_err(|error| {
-            error!("the dashboard cannot be rendered: {error}");
-            StatusCode::INTERNAL_SERVER_ERROR
-        })
-    }
+async fn stream(State(dashboard): State<Dashboard>) -> Response {
+    events::stream(dashboard.events, &dashboard.metrics, dashboard.stop)
 }

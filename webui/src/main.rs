@@ -1,11 +1,9 @@
 //! The webui service.
 
 use anyhow::Result;
-use chassis::Limits;
+use chassis::Chassis;
 use clap::Parser;
 use store::{RedisUrl, Store};
-
-const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The dashboard of DockerCoins.
 #[derive(Parser)]
@@ -29,13 +27,12 @@ async fn main() {
 
 async fn run() -> Result<()> {
     let settings: Settings = chassis::load()?;
-    let registry = chassis::registry("webui", VERSION);
-    let Some(shutdown) = chassis::start(&settings.service, VERSION, registry)? else {
-        return Ok(());
-    };
+    let mut chassis = Chassis::start("webui", &settings.service)?;
     let listener = chassis::listen("LISTEN", settings.address.listen)?;
     let store = Store::redis(&settings.redis_url)?;
-    let router = webui::router(&settings.webui, store, shutdown.stop.clone())?;
-    chassis::serve(listener, router, Limits::default(), shutdown).await;
+    store.register(&mut chassis.registry);
+    let metrics = webui::Metrics::register(&mut chassis.registry);
+    let router = webui::router(&settings.webui, store, metrics, chassis.shutdown.stop.clone())?;
+    chassis.serve(listener, router).await;
     Ok(())
 }

@@ -1,0 +1,56 @@
+//! A coin laid open, so that anybody can check it.
+
+use sha2::{Digest, Sha256};
+
+/// Whether this is how a hash is written: 64 lowercase hex digits.
+pub(crate) fn is_hash(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// The coin in words: its key, its bytes, what these hash to, and how to see that without us.
+pub(crate) fn describe(key: &str, bytes: &[u8]) -> String {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    // Every printf knows octal digits, not every one hexadecimal ones.
+    let octal: String = bytes.iter().map(|byte| format!(r"\{byte:03o}")).collect();
+    let sum = hex(&Sha256::digest(bytes));
+    let verdict = match sum == key {
+        true => "yes, the key is the hash of the bytes",
+        false => "NO, the key is not the hash of the bytes",
+    };
+    format!(
+        "key:    {key}\nbytes:  {}\nsha256: {sum}\nagree:  {verdict}\n\n\
+         To check it yourself:\nprintf '{octal}' | sha256sum\n",
+        hex(bytes)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_coin_comes_with_a_line_that_any_shell_checks() {
+        let bytes: [u8; 32] = std::array::from_fn(|i| (i * 8) as u8);
+        let key = "b2de0c4b6f3fd4e9f21a5ee7ac3a8c5cbd1f0cb6c49fd0e1bf2b8a5a7a0bb2f1";
+        let text = describe(key, &bytes);
+        assert!(text.starts_with(&format!("key:    {key}\nbytes:  00081018")), "{text}");
+        assert!(text.contains("agree:  NO"), "{text}");
+        let sum = text.split_once("sha256: ").unwrap().1.split_once('\n').unwrap().0;
+        assert!(is_hash(sum) && describe(sum, &bytes).contains("agree:  yes"), "{text}");
+        let line = text.trim_end().lines().last().unwrap();
+        let output = Command::new("sh").args(["-c", line]).output().unwrap();
+        assert!(output.stdout.starts_with(sum.as_bytes()), "{output:?}");
+    }
+
+    #[test]
+    fn a_hash_is_64_lowercase_hex_digits() {
+        let hash = "0123456789abcdef".repeat(4);
+        assert!(is_hash(&hash));
+        for wrong in ["", "0", &hash[1..], &hash.to_uppercase(), &hash.replace('0', "g")] {
+            assert!(!is_hash(wrong), "{wrong}");
+        }
+        assert!(!is_hash(&"é".repeat(32)));
+    }
+}
