@@ -8,10 +8,10 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use chassis::{Limits, SettingError, Shutdown};
+use chassis::{Http, Limits, SettingError, Shutdown};
 use tokio::{net::TcpListener, task::JoinSet};
 use tracing::{Instrument, Span, error_span};
-use worker::{Connections, Http, Resolver, Worker};
+use worker::{Connections, Insight, Resolver, Worker};
 
 use crate::{Settings, Summary};
 
@@ -26,7 +26,7 @@ pub struct App {
     /// Where the admin endpoints are.
     pub admin: SocketAddr,
     started: Instant,
-    workers: Vec<Arc<Worker<Http>>>,
+    workers: Vec<Arc<Worker<worker::Http>>>,
     mining: JoinSet<()>,
     services: JoinSet<()>,
     /// The services stop after the workers, which need them to the end.
@@ -36,7 +36,7 @@ pub struct App {
 impl App {
     /// Starts every part; mining ends with `shutdown`. Fails when a port or the store cannot be
     /// had.
-    pub async fn start(settings: &Settings, shutdown: &Shutdown) -> Result<Self> {
+    pub async fn start(settings: &Settings, version: &str, shutdown: &Shutdown) -> Result<Self> {
         let (webui_listener, webui) = bind("--webui-port", settings.webui_port, "webui", 1)?;
         let (hasher_listener, hasher) = bind("--hasher-port", settings.hasher_port, "hasher", 1)?;
         let (admin_listener, admin) = bind("--admin-port", settings.admin_port, "admin", 1)?;
@@ -60,31 +60,35 @@ impl App {
         let services_shutdown = Shutdown::new(shutdown.timeout);
         let stop = &services_shutdown.stop;
         let mut services = JoinSet::new();
-        let mut serve = |span: Span, listener, router| {
-            let served =
-                chassis::serve(listener, router, Limits::default(), services_shutdown.clone());
-            services.spawn(served.instrument(span));
-        };
-        let version = env!("CARGO_PKG_VERSION");
         let mut registry = chassis::registry("dockercoins", version);
+        let http = Http::register(&mut registry);
         let rng_metrics = rng::Metrics::register(&mut registry);
-        chassis::serve_admin(admin_listener, version, registry, shutdown);
-        for (number, (listener, _)) in rng_listeners.into_iter().enumerate() {
-            let router = rng::router(&rng_settings, rng_metrics.clone(), stop.clone());
-            serve(part("rng", number + 1), listener, router);
+        let webui_metrics = webui::Metrics::register(&mut registry);
+        let worker_metrics = worker::Metrics::register(&mut registry);
+        store.register(&mut registry);
+        chassis::serve_admin(admin_listener, registry, version.to_owned(), shutdown);
+        let mut serve = |service, number, listener, router| {
+            let (limits, shutdown) = (Limits::default(), services_shutdown.clone());
+            let served = chassis::serve(listener, router, http.of(service), limits, shutdown);
+            services.spawn(served.instrument(part(service, number)));
+        };
+        for ((listener, _), number) in rng_listeners.into_iter().zip(1..) {
+            let (metrics, name) = (rng_metrics.clone(), format!("rng_{number}"));
+            let router = rng::router(&rng_settings, name, metrics, stop.clone());
+            serve("rng", number, listener, router);
         }
-        serve(part("hasher", 1), hasher_listener, hasher::router(&hasher_settings, stop.clone()));
-        let span = part("webui", 1);
-        let router =
-            span.in_scope(|| webui::router(&settings.webui, store.clone(), stop.clone()))?;
-        serve(span, webui_listener, router);
+        serve("hasher", 1, hasher_listener, hasher::router(&hasher_settings, stop.clone()));
+        let router = || webui::router(&settings.webui, store.clone(), webui_metrics, stop.clone());
+        serve("webui", 1, webui_listener, part("webui", 1).in_scope(router)?);
 
         let resolver = names(&[("rng", rngs.clone()), ("hasher", vec![hasher])]);
         let mut workers = Vec::new();
         let mut mining = JoinSet::new();
         for number in 1..=settings.workers.get().into() {
-            let peers = Http::new(&worker_settings, resolver.clone())?;
-            let worker = Worker::new(worker_settings.clone(), peers, store.clone());
+            let (name, version) = (format!("worker_{number}"), version.to_owned());
+            let insight = Insight::new(name, version, worker_metrics.clone());
+            let peers = worker::Http::new(&worker_settings, resolver.clone())?;
+            let worker = Worker::new(worker_settings.clone(), peers, store.clone(), insight);
             let run = worker.clone().run(shutdown.stop.clone(), shutdown.timeout);
             mining.spawn(run.instrument(part("worker", number)));
             workers.push(worker);

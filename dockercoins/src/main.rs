@@ -3,7 +3,7 @@
 use std::{io::Write, net::Ipv4Addr};
 
 use anyhow::Result;
-use chassis::{Action, LogFormat, Shutdown};
+use chassis::{Action, LogFormat, trace};
 use clap::Parser;
 use dockercoins::App;
 
@@ -32,10 +32,9 @@ async fn run() -> Result<()> {
     if let Some(Action::Healthcheck) = settings.action {
         return chassis::healthcheck((Ipv4Addr::LOCALHOST, settings.app.admin_port).into());
     }
-    chassis::init(&settings.shared)?;
-    chassis::raise_file_limit();
-    let shutdown = Shutdown::on_signals(&settings.shared)?;
-    let app = App::start(&settings.app, &shutdown).await?;
+    trace::export("dockercoins", &settings.shared.dockercoins_version)?;
+    let shutdown = chassis::prepare(&settings.shared)?;
+    let app = App::start(&settings.app, &settings.shared.dockercoins_version, &shutdown).await?;
     let say = match settings.shared.log_format {
         LogFormat::Text => print,
         LogFormat::Json => log,

@@ -2,7 +2,8 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use worker::{Http, Mean, Stages, Worker};
+use store::StageTimes;
+use worker::{Http, Worker};
 
 /// What was mined, how fast, and where the time went.
 pub struct Summary {
@@ -12,29 +13,30 @@ pub struct Summary {
     pub hashes: u64,
     /// Coins found.
     pub coins: u64,
-    /// Mean time in each stage, in milliseconds.
+    /// Mean time of a unit of work in each stage, in milliseconds.
     stages: Vec<(&'static str, f64)>,
 }
 
 impl Summary {
     pub(crate) fn new(elapsed: Duration, workers: &[Arc<Worker<Http>>]) -> Self {
         let totals: Vec<_> = workers.iter().map(|worker| worker.total()).collect();
-        let mean = |stage: fn(&Stages) -> &Mean| {
-            let (time, count) = workers
-                .iter()
-                .map(|worker| stage(worker.stages()).total())
-                .fold((Duration::ZERO, 0), |sum, stage| (sum.0 + stage.0, sum.1 + stage.1));
-            time.as_secs_f64() * 1000.0 / count.max(1) as f64
+        let hashes: u64 = totals.iter().map(|total| total.0).sum();
+        let mean = |stage: fn(&StageTimes) -> f64| {
+            let seconds = workers.iter().map(|worker| stage(&worker.insight().stages()));
+            seconds.sum::<f64>() * 1000.0 / hashes.max(1) as f64
         };
         Self {
             elapsed,
-            hashes: totals.iter().map(|total| total.0).sum(),
+            hashes,
             coins: totals.iter().map(|total| total.1).sum(),
             stages: vec![
-                ("pause", mean(|stages| &stages.pause)),
-                ("rng", mean(|stages| &stages.rng)),
-                ("hasher", mean(|stages| &stages.hasher)),
-                ("store", mean(|stages| &stages.redis)),
+                ("pause", mean(|stages| stages.pause)),
+                ("rng queue", mean(|stages| stages.rng_queue)),
+                ("rng delay", mean(|stages| stages.rng_delay)),
+                ("hasher delay", mean(|stages| stages.hasher_delay)),
+                ("work", mean(|stages| stages.work)),
+                ("network", mean(|stages| stages.network)),
+                ("store", mean(|stages| stages.redis)),
             ],
         }
     }
@@ -51,6 +53,6 @@ impl fmt::Display for Summary {
         )?;
         let stages: Vec<_> =
             self.stages.iter().map(|(stage, ms)| format!("{stage} {ms:.2} ms")).collect();
-        write!(f, "Mean time per stage: {}", stages.join(", "))
+        write!(f, "Mean time of a unit of work: {}", stages.join(", "))
     }
 }

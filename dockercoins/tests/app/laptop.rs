@@ -3,9 +3,9 @@
 use std::{net::SocketAddr, path::Path};
 
 use serde_json::Value;
-use testkit::{Process, Redis, http};
+use testkit::{Process, Redis, eventually, http};
 
-use crate::programs::{NO_REDIS, PATIENCE, application, assert_ends_soon, eventually, path};
+use crate::programs::{NO_REDIS, PATIENCE, application, assert_ends_soon, path};
 
 /// The address that it prints for people.
 fn page(app: &Process) -> SocketAddr {
@@ -58,7 +58,7 @@ fn it_mines_shows_the_page_and_goes_on_where_it_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let data = data_flag(folder.path());
     let mut app = application(&[&data, "--fast"], &[]);
-    eventually("coins are mined", || counters(&app).1 > 0);
+    eventually(PATIENCE, "coins are mined", || counters(&app).1 > 0);
     let index = http::get(page(&app), "/index.html");
     assert_eq!(index.status, 200);
     assert!(index.text().contains("DockerCoin Miner WebUI"), "{}", index.text());
@@ -75,7 +75,7 @@ fn it_mines_shows_the_page_and_goes_on_where_it_stopped() {
     let (seconds, speed): (f64, f64) = (seconds.parse().unwrap(), speed.parse().unwrap());
     let (hashes, coins): (u64, u64) = (hashes.parse().unwrap(), coins.parse().unwrap());
     assert!(seconds > 0.0 && speed > 0.0, "{summary}");
-    assert!(stages.starts_with("Mean time per stage: pause "), "{stages}");
+    assert!(stages.starts_with("Mean time of a unit of work: pause "), "{stages}");
 
     let again = application(&[&data], &[]);
     let after = counters(&again);
@@ -143,7 +143,7 @@ fn it_keeps_the_coins_in_redis_when_told_to() {
     let settings = [("HOME", home.path().to_str().unwrap())];
     let mut app =
         application(&[&format!("--redis={}", redis.url()), "--fast", "--workers=4"], &settings);
-    eventually("coins are in redis", || !redis.wallet().is_empty());
+    eventually(PATIENCE, "coins are in redis", || !redis.wallet().is_empty());
     assert_ends_soon("dockercoins --redis", &mut app, Process::terminate);
     let summary = app.wait_for("Mined ", PATIENCE);
     assert_eq!(redis.hashes(), summary.split(' ').nth(1).unwrap().parse::<u64>().unwrap());
@@ -204,7 +204,7 @@ fn fast_prints_no_access_lines_and_mines_faster_than_the_lesson() {
     let folder = tempfile::tempdir().unwrap();
     let mut app = application(&[&data_flag(folder.path()), "--fast"], &[]);
     let start = std::time::Instant::now();
-    eventually("a hundred hashes", || counters(&app).0 > 100);
+    eventually(PATIENCE, "a hundred hashes", || counters(&app).0 > 100);
     assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
     app.terminate();
     app.wait(PATIENCE);

@@ -9,3 +9,8 @@ mod programs;
 mod settings;
 mod shutdown;
 mod simulation;
+
+/// What a worker knows of itself when nobody asks.
+fn insight() -> worker::Insight {
+    worker::Insight::new("worker".into(), "test".into(), worker::Metrics::default())
+}

@@ -32,13 +32,13 @@ async fn start(workers: u16) -> Running {
     settings.hasher_port = 0;
     settings.admin_port = 0;
     let shutdown = Shutdown::new(Duration::from_secs(8));
-    let app = App::start(&settings, &shutdown).await.unwrap();
+    let app = App::start(&settings, "test", &shutdown).await.unwrap();
     Running { app, shutdown, data }
 }
 
 impl Running {
     async fn stop(self) -> dockercoins::Summary {
-        self.shutdown.stop.cancel();
+        self.shutdown.begin();
         let summary = self.app.wait().await.unwrap();
         drop(self.data);
         summary
@@ -93,12 +93,16 @@ async fn both_addresses_behind_a_name_are_used_from_the_first_second() {
     for address in ["127.0.0.1:0", "[::1]:0"] {
         let served = Arc::new(AtomicU64::new(0));
         let count = served.clone();
-        let router =
-            rng::router(&chassis::defaults(), rng::Metrics::default(), shutdown.stop.clone())
-                .layer(axum::middleware::from_fn(move |request: Request, next: Next| {
-                    count.fetch_add(1, Ordering::Relaxed);
-                    next.run(request)
-                }));
+        let router = rng::router(
+            &chassis::defaults(),
+            "rng".into(),
+            rng::Metrics::default(),
+            shutdown.stop.clone(),
+        )
+        .layer(axum::middleware::from_fn(move |request: Request, next: Next| {
+            count.fetch_add(1, Ordering::Relaxed);
+            next.run(request)
+        }));
         rngs.push((serve(address, router, &shutdown), served));
     }
     let hasher = hasher::router(&chassis::defaults(), shutdown.stop.clone());
@@ -113,7 +117,7 @@ async fn both_addresses_behind_a_name_are_used_from_the_first_second() {
         _ => Some(vec![hasher]),
     });
     let peers = Http::new(&settings, resolver).unwrap();
-    let worker = Worker::new(settings, peers, Store::memory().unwrap());
+    let worker = Worker::new(settings, peers, Store::memory().unwrap(), crate::insight());
     let mining = tokio::spawn(worker.run(shutdown.stop.clone(), shutdown.timeout));
     tokio::time::sleep(Duration::from_secs(1)).await;
     for (address, served) in &rngs {
@@ -126,6 +130,12 @@ async fn both_addresses_behind_a_name_are_used_from_the_first_second() {
 fn serve(address: &str, router: Router, shutdown: &Shutdown) -> SocketAddr {
     let listener = chassis::listen("test", address.parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(chassis::serve(listener, router, Limits::default(), shutdown.clone()));
+    tokio::spawn(chassis::serve(
+        listener,
+        router,
+        chassis::Http::default(),
+        Limits::default(),
+        shutdown.clone(),
+    ));
     address
 }

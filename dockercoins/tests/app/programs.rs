@@ -2,8 +2,7 @@
 
 use std::{
     net::{SocketAddr, TcpStream},
-    path::{Path, PathBuf},
-    thread,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -23,19 +22,12 @@ pub(crate) const NO_REDIS: (&str, &str) = ("REDIS_URL", "redis://127.0.0.1:1");
 
 /// The path of a program, which is beside that of the application.
 pub(crate) fn path(name: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_BIN_EXE_dockercoins")).with_file_name(name);
-    assert!(path.exists(), "{} is missing; cargo build --workspace makes it", path.display());
-    path
+    testkit::sibling(env!("CARGO_BIN_EXE_dockercoins"), name)
 }
 
 /// Starts a service on free ports; without a redis, unless the settings name one.
 pub(crate) fn service(name: &str, settings: &[(&str, &str)]) -> Process {
-    let mut env = vec![("ADMIN_LISTEN", "127.0.0.1:0"), NO_REDIS];
-    if name != "worker" {
-        env.push(("LISTEN", "127.0.0.1:0"));
-    }
-    env.extend(settings);
-    Process::start(path(name), &[], &env)
+    Process::service(path(name), &[&[NO_REDIS], settings].concat())
 }
 
 /// Starts the application in one process, on free ports.
@@ -58,13 +50,4 @@ pub(crate) fn assert_ends_soon(name: &str, process: &mut Process, signal: fn(&Pr
     println!("{name} ended {time:.1?} after the signal");
     assert_eq!(status.code(), Some(0), "{name}:\n{}", process.lines().join("\n"));
     assert!(time < SOON, "{name} took {time:?}");
-}
-
-/// Waits until something is so.
-pub(crate) fn eventually(what: &str, mut so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !so() {
-        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
 }

@@ -2,9 +2,9 @@
 
 use std::net::TcpListener;
 
-use testkit::{Process, Redis, http};
+use testkit::{FREE_PORTS, Process, Redis, eventually, http};
 
-use crate::programs::{PATIENCE, SERVICES, eventually, path, service};
+use crate::programs::{PATIENCE, SERVICES, path, service};
 
 /// What a program must refuse, and words that its only line must have.
 type Case<'a> = (&'a str, &'a [&'a str], &'a [(&'a str, &'a str)], &'a [&'a str]);
@@ -12,12 +12,7 @@ type Case<'a> = (&'a str, &'a [&'a str], &'a [(&'a str, &'a str)], &'a [&'a str]
 /// Expects exit code 2 and one line on stderr with these words, and returns it.
 fn assert_refused((name, args, env, words): Case<'_>) -> String {
     // Where it is not refused, it should at least not take ports that are not ours.
-    let mut settings = vec![("ADMIN_LISTEN", "127.0.0.1:0")];
-    if name != "worker" {
-        settings.push(("LISTEN", "127.0.0.1:0"));
-    }
-    settings.extend(env);
-    let mut process = Process::start(path(name), args, &settings);
+    let mut process = Process::start(path(name), args, &[&FREE_PORTS, env].concat());
     let code = process.wait(PATIENCE).code();
     let errors = process.errors();
     assert_eq!((code, errors.len()), (Some(2), 1), "{name} {args:?} {env:?}: {errors:?}");
@@ -225,8 +220,8 @@ fn assert_mines_with(env: &[(&str, &str)]) {
     let urls = [("RNG_URL", &*rng_url), ("HASHER_URL", &hasher_url), ("REDIS_URL", &redis_url)];
     let worker = with(&urls, "worker");
     let webui = with(&[("REDIS_URL", &redis_url)], "webui");
-    eventually("hashes are counted", || redis.hashes() > 0);
-    eventually("webui shows them", || {
+    eventually(PATIENCE, "hashes are counted", || redis.hashes() > 0);
+    eventually(PATIENCE, "webui shows them", || {
         let answer = http::get(webui.address("LISTEN"), "/json");
         let counters: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
         counters["hashes"].as_str().is_some_and(|hashes| hashes != "0")

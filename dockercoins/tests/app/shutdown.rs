@@ -8,11 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use testkit::{Process, Redis, http};
+use testkit::{Process, Redis, eventually, http};
 
 use crate::programs::{
-    NO_REDIS, PATIENCE, SERVICES, application, ask_fifty_times, assert_ends_soon, eventually, path,
-    service,
+    NO_REDIS, PATIENCE, SERVICES, application, ask_fifty_times, assert_ends_soon, path, service,
 };
 
 const SIGNALS: [fn(&Process); 2] = [Process::terminate, Process::interrupt];
@@ -132,7 +131,7 @@ fn the_application_answers_everybody_reports_everything_and_ends_with_a_summary(
             assert_eq!(http::answer(client).unwrap().status, 200);
         }
         let summary = app.wait_for("Mined ", Duration::ZERO);
-        app.wait_for("Mean time per stage: pause ", Duration::ZERO);
+        app.wait_for("Mean time of a unit of work: pause ", Duration::ZERO);
         assert_eq!(counted(&file), summary.split(' ').nth(1).unwrap().parse::<u64>().unwrap());
         let hashed = |line: &&String| line.contains("\"POST / HTTP/1.1\" 200");
         assert_eq!(counted(&file), app.lines().iter().filter(hashed).count() as u64);
@@ -203,7 +202,7 @@ fn during_the_shutdown_delay_a_service_serves_and_is_not_ready() {
         assert_eq!(http::get(admin, "/readyz").status, 200, "{name}");
         let start = Instant::now();
         process.terminate();
-        eventually("not ready", || http::get(admin, "/readyz").status == 503);
+        eventually(PATIENCE, "not ready", || http::get(admin, "/readyz").status == 503);
         assert_eq!(http::get(admin, "/healthz").status, 200, "{name}");
         if let "rng" | "hasher" = name {
             let answer = http::get(process.address("LISTEN"), "/");

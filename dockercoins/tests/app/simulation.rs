@@ -33,7 +33,9 @@ struct Routers {
 impl Routers {
     fn new(rngs: usize) -> Self {
         let stop = CancellationToken::new();
-        let rng = || rng::router(&chassis::defaults(), rng::Metrics::default(), stop.clone());
+        let rng = || {
+            rng::router(&chassis::defaults(), "rng".into(), rng::Metrics::default(), stop.clone())
+        };
         Self {
             rngs: (0..rngs).map(|_| (rng(), Arc::default())).collect(),
             hasher: hasher::router(&chassis::defaults(), stop.clone()),
@@ -75,7 +77,8 @@ fn simulate(workers: usize, rngs: usize) -> Vec<f64> {
         let store = Store::memory().unwrap();
         let stop = CancellationToken::new();
         let started = (0..workers).map(|_| {
-            let worker = Worker::new(chassis::defaults(), routers.clone(), store.clone());
+            let worker =
+                Worker::new(chassis::defaults(), routers.clone(), store.clone(), crate::insight());
             tokio::spawn(worker.clone().run(stop.clone(), Duration::from_secs(8)));
             worker
         });

@@ -9,9 +9,9 @@ use std::{
 };
 
 use tempfile::TempDir;
-use testkit::Process;
+use testkit::{Process, eventually};
 
-use crate::eventually;
+use crate::PATIENCE;
 
 /// Debian has it where only root looks.
 const PROGRAMS: [&str; 2] = ["haproxy", "/usr/sbin/haproxy"];
@@ -55,7 +55,7 @@ impl Balancer {
             .spawn()
             .unwrap();
         let balancer = Self { address, folder, haproxy };
-        eventually("haproxy starts", || balancer.connect().is_ok());
+        eventually(PATIENCE, "haproxy starts", || balancer.connect().is_ok());
         Some(balancer)
     }
 
@@ -74,7 +74,7 @@ impl Balancer {
             "{set} addr {ip} port {port}; {set} check-port {check}; {set} state ready; \
              {set} health down"
         ));
-        eventually("the balancer finds the server ready", || self.uses(name));
+        eventually(PATIENCE, "the balancer finds the server ready", || self.uses(name));
         // No check has more time than the interval, which a busy machine may exceed.
         self.command(&format!("disable health service/{name}"));
     }

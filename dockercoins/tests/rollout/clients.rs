@@ -1,8 +1,8 @@
 //! Clients that ask all the time and forgive nothing.
 
 use std::{
-    io::{self, BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
+    io,
+    net::SocketAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -11,7 +11,9 @@ use std::{
     time::Duration,
 };
 
-use crate::{Connections, PATIENCE, eventually};
+use testkit::{Client, eventually, http::Answer};
+
+use crate::{Connections, PATIENCE};
 
 /// Clients in one group.
 const CLIENTS: u64 = 50;
@@ -97,7 +99,7 @@ impl Clients {
     /// Waits until each client has a few more answers, or until one has failed.
     pub(crate) fn go_on(&self) {
         let before: Vec<u64> = self.answers().collect();
-        eventually(&format!("{}: everybody has more answers", self.group.name), || {
+        eventually(PATIENCE, &format!("{}: everybody has more answers", self.group.name), || {
             let mut pairs = self.answers().zip(&before);
             self.has_failures() || pairs.all(|(now, before)| now >= before + 3)
         });
@@ -147,7 +149,7 @@ impl Group {
                 return Err(failed(io::Error::other(wrong)));
             }
             member.answers.fetch_add(1, Ordering::SeqCst);
-            if answer.closes {
+            if closes(&answer) {
                 member.closes.fetch_add(1, Ordering::SeqCst);
                 connection.end().map_err(failed)?;
             } else {
@@ -162,34 +164,27 @@ impl Group {
     }
 }
 
-struct Answer {
-    status: u16,
-    closes: bool,
-    body: Vec<u8>,
-}
-
 /// A connection on which one request after the other is sent.
-pub(crate) struct Connection(BufReader<TcpStream>);
+pub(crate) struct Connection(Client);
 
 impl Connection {
     fn open(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_nodelay(true)?;
-        Ok(Self(BufReader::new(stream)))
+        let client = Client::try_connect(address)?;
+        client.socket().set_nodelay(true)?;
+        Ok(Self(client))
     }
 
     /// A connection on which one request was answered and no other will be sent.
     pub(crate) fn idle(address: SocketAddr, question: &Question) -> Self {
         let mut connection = Self::open(address).unwrap();
         let answer = connection.ask(question, 0, Connections::KeepAlive).unwrap();
-        assert!((question.is_right)(0, &answer.body) && !answer.closes);
+        assert!((question.is_right)(0, &answer.body) && !closes(&answer));
         connection
     }
 
     /// Expects the end of the connection, and neither bytes nor a reset before it.
     pub(crate) fn end(mut self) -> io::Result<()> {
-        match self.0.read(&mut [0])? {
+        match self.0.try_read(&mut [0])? {
             0 => Ok(()),
             _ => Err(io::Error::other("more came than was announced")),
         }
@@ -208,30 +203,12 @@ impl Connection {
         )
         .into_bytes();
         bytes.extend(body);
-        self.0.get_mut().write_all(&bytes)?;
-        self.answer()
+        self.0.try_send(bytes)?;
+        self.0.try_answer()
     }
+}
 
-    fn answer(&mut self) -> io::Result<Answer> {
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            if self.0.read_line(&mut head)? == 0 {
-                return Err(io::Error::other(format!("the end after {head:?}")));
-            }
-        }
-        let head = head.to_lowercase();
-        let header = |name: &str| {
-            let value = head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            value.map(str::trim)
-        };
-        let number = |text: Option<&str>| text.and_then(|text| text.parse::<u16>().ok());
-        let (Some(status), Some(length)) =
-            (number(head.split(' ').nth(1)), number(header("content-length")))
-        else {
-            return Err(io::Error::other(format!("not an answer: {head:?}")));
-        };
-        let mut body = vec![0; length.into()];
-        self.0.read_exact(&mut body)?;
-        Ok(Answer { status, closes: header("connection") == Some("close"), body })
-    }
+/// Whether an answer announces the end of its connection.
+fn closes(answer: &Answer) -> bool {
+    answer.header("connection") == Some("close")
 }

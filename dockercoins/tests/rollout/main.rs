@@ -8,14 +8,10 @@
 mod balancer;
 mod clients;
 
-use std::{
-    path::Path,
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
-use testkit::{Process, Redis};
+use testkit::{Process, Redis, eventually};
 
 use crate::{
     balancer::{Balancer, Connections},
@@ -132,7 +128,9 @@ fn update(name: &str, question: Question, settings: &[(&str, &str)]) -> Option<U
     balancers.iter().for_each(|balancer| balancer.watch("old"));
     let told = Instant::now();
     old.terminate();
-    eventually("the old one is out", || balancers.iter().all(|balancer| !balancer.uses("old")));
+    eventually(PATIENCE, "the old one is out", || {
+        balancers.iter().all(|balancer| !balancer.uses("old"))
+    });
     groups[2].redirect(new.address("LISTEN"));
     assert_eq!(old.wait(PATIENCE).code(), Some(0), "{name}");
     let time = told.elapsed();
@@ -187,7 +185,7 @@ fn mine(connections: Connections, name: &str) {
     };
     let mine_more = |worker: &Process| {
         let before = count(worker, REPORTED);
-        eventually("more reports", || count(worker, REPORTED) >= before + 3);
+        eventually(PATIENCE, "more reports", || count(worker, REPORTED) >= before + 3);
     };
 
     let mut old = services();
@@ -231,14 +229,7 @@ fn mine(connections: Connections, name: &str) {
 
 /// Starts a service on free ports.
 fn service(name: &str, settings: &[(&str, &str)]) -> Process {
-    let path = Path::new(env!("CARGO_BIN_EXE_dockercoins")).with_file_name(name);
-    assert!(path.exists(), "{} is missing; cargo build --workspace makes it", path.display());
-    let mut env = vec![("ADMIN_LISTEN", "127.0.0.1:0")];
-    if name != "worker" {
-        env.push(("LISTEN", "127.0.0.1:0"));
-    }
-    env.extend(settings);
-    Process::start(path, &[], &env)
+    Process::service(testkit::sibling(env!("CARGO_BIN_EXE_dockercoins"), name), settings)
 }
 
 /// How many lines of its log contain a text.
@@ -251,13 +242,4 @@ fn answered_in_all(service: &mut Process) -> u64 {
     service.kill();
     service.wait(PATIENCE);
     count(service, ANSWERED)
-}
-
-/// Waits until something is so.
-fn eventually(what: &str, mut so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !so() {
-        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
-        thread::sleep(Duration::from_millis(20));
-    }
 }
