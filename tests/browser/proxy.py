@@ -1,0 +1,46 @@
+"""A reverse proxy that adds a path prefix and passes on what comes when it comes."""
+
+import http.client
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+PREFIX = "/some/prefix"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        if not self.path.startswith(f"{PREFIX}/"):
+            return self.send_error(404)
+        upstream = http.client.HTTPConnection(self.server.upstream)
+        upstream.request("GET", self.path.removeprefix(PREFIX), headers=dict(self.headers))
+        answer = upstream.getresponse()
+        self.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("connection", "date", "transfer-encoding"):
+                self.send_header(name, value)
+        self.end_headers()
+        try:
+            while piece := answer.read1():
+                self.wfile.write(piece)
+        except OSError:
+            pass  # The browser has left.
+        finally:
+            upstream.close()
+
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def prefixed(address):
+    """The URL under which webui at this address is to be found."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        server.block_on_close = False
+        server.upstream = address
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}{PREFIX}/"
+        finally:
+            server.shutdown()

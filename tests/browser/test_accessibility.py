@@ -1,0 +1,41 @@
+"""axe-core finds nothing to complain about, whatever the page looks like."""
+
+import signal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from test_looks import settled
+
+OPTIONS = {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}}
+
+
+def violations(visitor):
+    return Axe().run(visitor.page, options=OPTIONS).generate_report()
+
+
+@pytest.mark.parametrize("width", [360, 1440])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_has_no_complaint_with_two_versions(scheme, width, canary, visit):
+    visitor = settled(visit(canary.url, color_scheme=scheme, viewport={"width": width, "height": 900}))
+    assert violations(visitor).startswith("Found 0"), violations(visitor)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_has_no_complaint_when_redis_is_away(scheme, fragile, visit):
+    visitor = visit(fragile.url, color_scheme=scheme, trouble=True)
+    visitor.until(lambda: visitor.number("#speed") and visitor.page.locator("#finds a").count())
+    with fragile.redis.away(signal.SIGTERM):
+        visitor.until(visitor.stale)
+        for width in (360, 1440):
+            visitor.page.set_viewport_size({"width": width, "height": 900})
+            assert violations(visitor).startswith("Found 0"), violations(visitor)
+    visitor.until(lambda: not visitor.stale())
+
+
+def test_axe_sees_what_is_wrong(canary, visit):
+    visitor = visit(canary.url)
+    visitor.page.evaluate("document.querySelector('h1').append(new Image())")
+    visitor.page.evaluate("document.documentElement.removeAttribute('lang')")
+    report = violations(visitor)
+    assert "image-alt" in report and "html-has-lang" in report

@@ -1,0 +1,71 @@
+"""The page explains why ten workers are three times as fast as one."""
+
+import re
+
+# Milliseconds by stage, as listed, and what share of the bar is marked as waiting.
+STAGES = """() => {
+    const list = [...document.querySelectorAll("#stages dl div")];
+    const bar = document.querySelector("#stages svg.bar").getBoundingClientRect().width;
+    const widths = (selector) => [...document.querySelectorAll(selector)].map((part) => part.getBoundingClientRect().width);
+    return {
+        ms: Object.fromEntries(list.map((stage) => [stage.querySelector("dt").textContent,
+            Number(stage.querySelector("dd").textContent.replace(/[^0-9.]/g, ""))])),
+        waiting: widths("#stages svg.bar .waiting rect").reduce((sum, width) => sum + width, 0) / bar,
+        whole: widths("#stages svg.bar rect").reduce((sum, width) => sum + width, 0) / bar,
+    };
+}"""
+
+
+def settled(visitor, near):
+    """Waits for a speed near the one expected, and for the stages."""
+    visitor.until(lambda: abs((visitor.number("#speed") or 0) - near) < 0.15 * near, 60)
+    visitor.until(lambda: visitor.page.locator("#stages svg.bar").count())
+    stages = visitor.page.evaluate(STAGES)
+    assert 0.98 < stages["whole"] < 1.01, stages
+    queue = stages["ms"]["queue of rng"] / sum(stages["ms"].values())
+    assert abs(stages["waiting"] - queue) < 0.02, stages
+    return stages["ms"], queue
+
+
+def test_one_worker_waits_for_nobody(lonely, visit):
+    visitor = visit(lonely.url)
+    ms, queue = settled(visitor, 3.2)
+    assert queue < 0.1
+    for stage in ("pause of worker", "delay of rng", "delay of hasher"):
+        assert 99 <= ms[stage] < 150, ms
+    assert 2.5 < visitor.number("#ceiling") < 3.4
+    assert 0.85 < visitor.number("#speed") / visitor.number("#ceiling") < 1.15
+    assert "another worker would" in visitor.text("#stages")
+    visitor.picture("one-worker")
+
+
+def test_ten_workers_wait_for_rng(crowd, visit):
+    visitor = visit(crowd.url)
+    ms, queue = settled(visitor, 9.7)
+    assert 0.55 < queue < 0.8, ms
+    assert ms["queue of rng"] == max(ms.values())
+    assert 550 < ms["queue of rng"] < 850
+    assert 8 < visitor.number("#ceiling") <= 10.1
+    assert 0.85 < visitor.number("#speed") / visitor.number("#ceiling") < 1.15
+    assert "another rng would help" in visitor.text("#stages")
+    assert visitor.page.locator("#workers tbody tr").count() == 10
+    visitor.picture("ten-workers")
+
+
+def test_the_slow_version_has_a_band_and_a_row_of_its_own(canary, visit):
+    visitor = visit(canary.url)
+    visitor.until(lambda: visitor.page.locator("#chart path.line").count() == 2, 60)
+    names = visitor.page.eval_on_selector_all("#chart path.line", "lines => lines.map((line) => line.dataset.name)")
+    assert sorted(names) == ["v0.1", "v0.2"]
+    legend = visitor.text("#dashboard figcaption")
+    assert "v0.1" in legend and "v0.2" in legend
+    visitor.until(lambda: visitor.page.locator("#workers tbody tr").count() == 2)
+    speeds = {}
+    for row in visitor.page.locator("#workers tbody tr").all():
+        cells = [cell.strip() for cell in row.locator("th, td").all_inner_texts()]
+        assert cells[0] and cells[2] == "1", cells
+        speeds[cells[1]] = float(cells[3])
+    assert 2.8 < speeds["v0.1"] < 3.5 and 0.1 <= speeds["v0.2"] < 0.6, speeds
+    # The bands are on top of each other: the upper edge is the speed of all.
+    shown = dict(re.findall(r"(v0\.\d)\s+([\d.]+)", legend))
+    assert abs(sum(map(float, shown.values())) - visitor.number("#speed")) < 0.5
