@@ -1,0 +1,30 @@
+"""Checks everything under monitoring/: python tests/monitoring FOLDER, for files that may go afterwards."""
+
+import signal
+import sys
+
+sys.dont_write_bytecode = True
+
+import broken
+import dashboard
+import files
+import live
+
+failed = False
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
+def report(name, problems):
+    global failed
+    problems = list(problems)
+    print("not ok -" if problems else "ok -", name, flush=True)
+    for problem in problems:
+        print(f"    {problem}", flush=True)
+    failed = failed or bool(problems)
+
+
+for check in (*files.CHECKS, dashboard.problems):
+    report(check.__doc__, check())
+report(broken.unnoticed.__doc__, broken.unnoticed(sys.argv[1]))
+live.run(sys.argv[1], report)
+sys.exit(failed)

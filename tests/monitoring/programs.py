@@ -1,0 +1,133 @@
+"""The programs under test, each on free ports of this host, and a way to read what they say of themselves."""
+
+import atexit
+import http.client
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from documented import ROOT
+
+BINARIES = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release"
+
+
+class Stuck(Exception):
+    """A program did not do what it should in time."""
+
+
+def until(seconds, what, ask):
+    """Asks until the answer is true, and returns it."""
+    deadline = time.monotonic() + seconds
+    while not (answer := ask()):
+        if time.monotonic() > deadline:
+            raise Stuck(what)
+        time.sleep(0.1)
+    return answer
+
+
+class Program:
+    """A child process, with its output in a file."""
+
+    def __init__(self, folder, name, command, env=None):
+        self.name = name
+        self.log = pathlib.Path(folder) / f"{name}.log"
+        with self.log.open("wb") as output:
+            self.process = subprocess.Popen(
+                command, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+        self.id = self.process.pid
+        # However the tests end, nothing stays behind.
+        atexit.register(self.stop)
+
+    def says(self, pattern):
+        """What a line of its log has in the place of the pattern's group."""
+
+        def found():
+            if self.process.poll() is not None:
+                raise Stuck(f"{self.name} has ended:\n{self.log.read_text()[-2000:]}")
+            return re.search(pattern, self.log.read_text())
+
+        return until(20, f"{self.name} does not say {pattern}", found).group(1)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Service(Program):
+    """One of our services."""
+
+    def __init__(self, folder, service, name=None, **settings):
+        self.service = service
+        addresses = {"ADMIN_LISTEN": "127.0.0.1:0"} | ({} if service == "worker" else {"LISTEN": "127.0.0.1:0"})
+        super().__init__(folder, name or service, [BINARIES / service], addresses | settings)
+        self.admin = self.says(r"listening on (\S+) \(ADMIN_LISTEN\)")
+        self.address = None if service == "worker" else self.says(r"listening on (\S+) \(LISTEN\)")
+        self.url = f"http://{self.address}/"
+
+    def exposition(self):
+        """Everything it tells Prometheus, as text."""
+        with urllib.request.urlopen(f"http://{self.admin}/metrics", timeout=10) as answer:
+            return answer.read().decode()
+
+
+class Redis(Program):
+    """A redis-server, on a port that was free a moment ago."""
+
+    def __init__(self, folder):
+        for attempt in range(5):
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                self.port = probe.getsockname()[1]
+            command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]
+            super().__init__(folder, f"redis-{attempt}", command)
+            try:
+                self.says("(Ready to accept connections)")
+            except Stuck:
+                continue
+            self.url = f"redis://127.0.0.1:{self.port}"
+            return
+        raise Stuck("no port for redis")
+
+    def number(self, *command):
+        """The answer to a command, as a number."""
+        answer = subprocess.run(["redis-cli", "-p", str(self.port), *command], capture_output=True, text=True, check=True)
+        return int(answer.stdout)
+
+
+class Prometheus(Program):
+    """A Prometheus with this configuration."""
+
+    def __init__(self, folder, config):
+        command = ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder}/prometheus"]
+        super().__init__(folder, "prometheus-log", [*command, "--web.listen-address=127.0.0.1:0"])
+        address = self.says(r'"Listening on" address=([0-9.:]+)\s')
+        self.api = f"http://{address}/api/v1/"
+
+    def get(self, path, **arguments):
+        url = f"{self.api}{path}?{urllib.parse.urlencode(arguments)}"
+        try:
+            with urllib.request.urlopen(url, timeout=20) as answer:
+                return json.load(answer)["data"]
+        except urllib.error.HTTPError as error:
+            return {"error": json.load(error)["error"]}
+
+
+def status(url):
+    """The status of an answer, whatever it is."""
+    url = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection(url.netloc, timeout=10)
+    connection.request("GET", url.path)
+    return connection.getresponse().status
