@@ -13,8 +13,8 @@ RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock -delete && find . -type
 
 FROM --platform=${BUILDPLATFORM:-linux} rust:1.95-slim-bookworm AS build
 WORKDIR /src
-# Static; packed relocations make an image a twentieth smaller.
-ENV RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs" \
+# Static; packed relocations make an image a twentieth smaller, and nothing unwinds.
+ENV RUSTFLAGS="-C target-feature=+crt-static -C force-unwind-tables=no -C link-arg=-Wl,-z,pack-relative-relocs" \
     CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER=x86_64-linux-gnu-gcc \
     CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
     CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_LINKER=arm-linux-gnueabihf-gcc
@@ -50,6 +50,7 @@ FROM scratch AS base
 ARG VERSION=dev
 LABEL org.opencontainers.image.version=$VERSION \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
+ENV DOCKERCOINS_VERSION=$VERSION
 USER 65532:65532
 EXPOSE 9000
 

@@ -11,7 +11,7 @@ services() { echo "$1"/{rng,hasher,worker,webui}":$2"; }
 variants() { echo "$1"/{rng,worker,webui}:v0.2; }
 
 # composed OPTION...: the images that $compose calls ours.
-composed() { $compose "$@" config | awk '$1 == "image:" && $2 !~ /^redis:/ { print $2 }'; }
+composed() { $compose "$@" config | awk '$1 == "image:" && $2 !~ /^(redis:|prom\/|grafana\/)/ { print $2 }'; }
 refused() { ! $compose config >"$scratch/output" 2>&1 && grep -q "$1" "$scratch/output"; }
 
 unset REGISTRY TAG
@@ -71,6 +71,8 @@ named_once() {
   count=$(cat "$@" | grep -c 127.0.0.1:5000)
   [ "$count" = 1 ] || { echo "$count times in $*"; return 1; }
 }
+check "docker-compose.yml and its variants follow the Compose specification" \
+  quiet "$venv/bin/check-jsonschema" --builtin-schema vendor.compose-spec docker-compose*.yml
 check "the registry is named once for Compose" named_once .env docker-compose*.yml
 check "the registry is named once for bake" named_once docker-bake.hcl Dockerfile
 

@@ -1,6 +1,7 @@
 """Policies about how objects refer to each other."""
 
 import functools
+import re
 
 from kube import ADMIN_PORT, APPS, MONITORING, PROGRAMS, get, matches, pod_template, port_number, ports, share, title
 from render import ROOT, load
@@ -155,7 +156,8 @@ def metrics_exist(render):
     """what is scraped and scaled by is in the sources"""
     for o in render.kind("HorizontalPodAutoscaler"):
         for name in metrics(o):
-            if f'"{name}"' not in source(o["spec"]["scaleTargetRef"]["name"]):
+            registered = rf'register\w*\(\s*"{re.escape(name)}"'
+            if not re.search(registered, source(o["spec"]["scaleTargetRef"]["name"])):
                 yield f"{title(o)}: no metric {name} in rng/src"
     paths = {get(pod, "metadata", "annotations", "prometheus.io/path") for _, pod in render.pods()}
     paths |= {e.get("path", "/metrics") for o in render.kind("PodMonitor") for e in o["spec"]["podMetricsEndpoints"]}

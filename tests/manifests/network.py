@@ -9,6 +9,12 @@ from links import backends
 
 OWN = "here"
 OPEN = "webui:80/TCP"
+NAME_SERVERS = (
+    "the name server",
+    "the node's name server",
+    "the name server in a pod of the node",
+    "the cloud's name server",
+)
 ARROWS = {
     "worker -> rng:80/TCP",
     "worker -> hasher:80/TCP",
@@ -19,7 +25,7 @@ ARROWS = {
     *(
         f"{program} -> {server}:53/{protocol}"
         for program in ("worker", "webui")
-        for server in ("the name server", "the node's name server")
+        for server in NAME_SERVERS
         for protocol in ("TCP", "UDP")
     ),
 }
@@ -42,6 +48,8 @@ OUTSIDE = [
     Actor("prometheus", "10.42.1.2", "monitoring", {"app.kubernetes.io/name": "prometheus"}),
     Actor("the name server", "10.42.1.3", "kube-system", {"k8s-app": "kube-dns"}),
     Actor("the node's name server", "169.254.20.10"),
+    Actor("the name server in a pod of the node", "10.42.1.5", "kube-system", {"k8s-app": "node-local-dns"}),
+    Actor("the cloud's name server", "169.254.169.254"),
 ]
 EVERYBODY = OUTSIDE[0].name
 
