@@ -68,9 +68,11 @@ impl Embedded {
     pub(crate) async fn add(self: &Arc<Self>, batch: &Batch) -> Result<Vec<String>> {
         let (store, batch) = (self.clone(), batch.clone());
         let add = move || {
-            let known = store.call(|database| add(database, &batch))?;
-            store.live().remember(batch.coins, &known);
-            Ok(known)
+            let added = store.call(|database| add(database, &batch))?;
+            if let Some(known) = &added {
+                store.live().remember(batch.coins, known);
+            }
+            Ok(added.unwrap_or_default())
         };
         spawn_blocking(add).await?
     }
@@ -82,6 +84,7 @@ impl Embedded {
             let live = store.live();
             let alive = |sighting: &&Sighting| now() - sighting.at < ALIVE.as_secs_f64();
             Ok(Snapshot {
+                now: now(),
                 totals,
                 finds: live.finds.iter().rev().cloned().collect(),
                 workers: live.workers.values().filter(alive).cloned().collect(),
@@ -138,14 +141,15 @@ fn prepare(database: &Database) -> Result<()> {
     Ok(write.commit()?)
 }
 
-fn add(database: &Database, batch: &Batch) -> Result<Vec<String>> {
+/// The hashes of the coins that were there already, or nothing when the batch has been added before.
+fn add(database: &Database, batch: &Batch) -> Result<Option<Vec<String>>> {
     let write = database.begin_write()?;
     let mut known = Vec::new();
     {
         let mut flushes = write.open_table(FLUSHES)?;
         let last = flushes.insert(batch.run.as_str(), batch.sequence)?.map(|last| last.value());
         if last >= Some(batch.sequence) {
-            return Ok(known);
+            return Ok(None);
         }
         let mut wallet = write.open_table(WALLET)?;
         for coin in &batch.coins {
@@ -158,7 +162,7 @@ fn add(database: &Database, batch: &Batch) -> Result<Vec<String>> {
         counters.insert("hashes", before + batch.hashes)?;
     }
     write.commit()?;
-    Ok(known)
+    Ok(Some(known))
 }
 
 fn read(database: &Database, hashes: &[String]) -> Result<(Totals, Vec<Option<Vec<u8>>>)> {

@@ -35,13 +35,29 @@ impl Latency {
         );
     }
 
-    pub(crate) fn observe(&self, operation: &'static str, started: Instant, failed: bool) {
+    /// Observes how long an operation takes until the observation is dropped.
+    pub(crate) fn observe(&self, operation: &'static str) -> Observation<'_> {
+        Observation { latency: self, operation, started: Instant::now(), failed: true }
+    }
+}
+
+/// An operation that is going on.
+pub(crate) struct Observation<'a> {
+    latency: &'a Latency,
+    operation: &'static str,
+    started: Instant,
+    /// Whoever gives an operation up does not get to say that it has worked.
+    pub(crate) failed: bool,
+}
+
+impl Drop for Observation<'_> {
+    fn drop(&mut self) {
         let operation = Operation {
             db_system_name: "redis",
-            db_operation_name: operation,
-            error_type: if failed { "error" } else { "" },
+            db_operation_name: self.operation,
+            error_type: if self.failed { "error" } else { "" },
         };
-        self.0.get_or_create(&operation).observe(started.elapsed().as_secs_f64());
+        self.latency.0.get_or_create(&operation).observe(self.started.elapsed().as_secs_f64());
     }
 }
 

@@ -79,6 +79,8 @@ pub struct Sighting {
 /// Everything a dashboard shows, read at once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
+    /// When it was read, in seconds since the Unix epoch, by the clock of the store.
+    pub now: f64,
     /// The counters.
     pub totals: Totals,
     /// The coins added last, the newest first.

@@ -7,7 +7,7 @@ use std::{
     future::Future,
     str::FromStr,
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use ::redis::{
@@ -191,7 +191,8 @@ fn snapshot(answers: Vec<Value>) -> Result<Snapshot> {
     let coins = from_redis_value(next())?;
     let hashes = from_redis_value(next())?;
     let finds: Vec<String> = from_redis_value(next())?;
-    let (seconds, _microseconds): (f64, f64) = from_redis_value(next())?;
+    let (seconds, microseconds): (f64, f64) = from_redis_value(next())?;
+    let now = seconds + microseconds / 1e6;
     let seen: Vec<(String, f64)> = from_redis_value(next())?;
     let said: HashMap<String, String> = from_redis_value(next())?;
 
@@ -200,10 +201,11 @@ fn snapshot(answers: Vec<Value>) -> Result<Snapshot> {
         let worker = serde_json::from_str(said.get(&run)?).ok()?;
         Some(Sighting { run, at, worker })
     };
-    let alive = |(_, at): &(String, f64)| seconds - at < ALIVE.as_secs_f64();
+    let alive = |(_, at): &(String, f64)| now - at < ALIVE.as_secs_f64();
     let mut workers: Vec<_> = seen.into_iter().filter(alive).filter_map(sighting).collect();
     workers.sort_by(|a, b| a.run.cmp(&b.run));
     Ok(Snapshot {
+        now,
         totals: Totals { coins, hashes },
         finds: finds.iter().filter_map(|find| parse_find(find)).collect(),
         workers,
@@ -227,12 +229,12 @@ impl Redis {
     where
         F: Future<Output = RedisResult<T>>,
     {
-        let started = Instant::now();
+        let mut observation = self.latency.observe(operation);
         let mut result = self.attempt(&command).await;
         if result.as_ref().is_err_and(|error| error.is_connection_dropped()) {
             result = self.attempt(&command).await;
         }
-        self.latency.observe(operation, started, result.is_err());
+        observation.failed = result.is_err();
         // The error's own text already has its cause.
         result.map_err(|error| anyhow!("{}: {error}", self.name))
     }

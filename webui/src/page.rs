@@ -101,8 +101,12 @@ pub(crate) fn fragment(history: &History, now: f64) -> askama::Result<String> {
     let several = chart.bands.iter().rev().filter(|_| chart.bands.len() > 1);
     let legend = several.map(|band| (band.class, band.name.clone(), rate(band.speed)));
     let (alive, rows, more) = rows(workers, &chart);
-    let finds = snapshot.iter().flat_map(|snapshot| &snapshot.finds);
-    let finds = finds.filter(|find| is_hash(&find.hash));
+    let finds = snapshot.iter().flat_map(|snapshot| {
+        // Both times are by the clock of the store; the time since then is by ours.
+        let ago = |at: f64| ago((snapshot.now - at + age.unwrap_or_default()).max(0.0));
+        let finds = snapshot.finds.iter().filter(|find| is_hash(&find.hash));
+        finds.map(move |find| (find.hash.as_str(), ago(find.at)))
+    });
     let dashboard = Dashboard {
         now,
         speed: speed.map_or(NO_NUMBER.into(), rate),
@@ -122,7 +126,7 @@ pub(crate) fn fragment(history: &History, now: f64) -> askama::Result<String> {
         alive,
         rows,
         more,
-        finds: finds.map(|find| (find.hash.as_str(), ago((now - find.at).max(0.0)))).collect(),
+        finds: finds.collect(),
     };
     dashboard.render()
 }
@@ -166,6 +170,7 @@ fn bottleneck(kinds: &[(&str, &str, f64)], ceiling: Option<Ceiling>, alive: usiz
         Some(Ceiling { room, .. }) if room < 1.0 + 0.25 / alive as f64 => {
             "rng is as good as full: another worker would bring little.".to_owned()
         }
+        None if percent(WAITING) >= 0.5 => format!("{waits}; nobody knows how fast rng could be."),
         _ if percent(WAITING) >= 0.5 => format!("{waits}; another worker would still help."),
         _ => "Nobody waits for rng: another worker would help.".to_owned(),
     }
@@ -443,6 +448,7 @@ mod tests {
             let hashes = workers.iter().map(|said| u128::from(said.worker.hashes)).sum::<u128>();
             let find = |i: u8| Find { hash: format!("{i:064x}"), at: 1_700_000_000.0 + seconds };
             let snapshot = Snapshot {
+                now: 1_700_000_000.0 + seconds,
                 totals: Totals { coins: hashes as u64 / 16, hashes: Some(hashes.to_string()) },
                 finds: (0..10).map(find).collect(),
                 workers,
