@@ -83,10 +83,11 @@ impl History {
             metrics.coins.set(last.coins as f64);
             metrics.last_reading.set(last.now);
         }
-        metrics.workers.set(self.workers.alive().count() as f64);
+        let fresh = self.unavailable.is_none();
+        metrics.workers.set(if fresh { self.workers.alive().count() as f64 } else { f64::NAN });
         let speeds = self.speeds();
         let ceiling = self.ceiling(speeds.last().and_then(|run| run.last()));
-        let ceiling = ceiling.filter(|_| self.unavailable.is_none());
+        let ceiling = ceiling.filter(|_| fresh);
         metrics.predicted.set(ceiling.map_or(f64::NAN, |ceiling| ceiling.speed));
     }
 }
@@ -105,6 +106,7 @@ mod tests {
     fn reading(second: u32, rate: f64) -> Outcome {
         let (now, hashes) = (f64::from(second), (f64::from(second) * rate).to_string());
         let snapshot = Snapshot {
+            now,
             totals: Totals { coins: 0, hashes: None },
             finds: Vec::new(),
             workers: vec![sighting("run", now, lesson(now, 0.0))],
@@ -137,7 +139,7 @@ mod tests {
             let fresh = metrics.predicted.get();
             history.add(Err("redis is away.".to_owned()));
             history.observe(&metrics);
-            assert!(metrics.predicted.get().is_nan());
+            assert!(metrics.predicted.get().is_nan() && metrics.workers.get().is_nan());
             fresh
         };
         assert!((predicted(3.2) - 3.2).abs() < 0.1);

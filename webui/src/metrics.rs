@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
+use chassis::Present;
 use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 
 type Number = Gauge<f64, AtomicU64>;
@@ -21,7 +22,9 @@ impl Metrics {
     /// Metrics that know nothing yet, to be found in `registry` from now on.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        metrics.predicted.set(f64::NAN);
+        for unknown in [&metrics.hashes, &metrics.coins, &metrics.workers, &metrics.predicted] {
+            unknown.set(f64::NAN);
+        }
         for (name, help, metric) in [
             ("webui_hashes", "Units of work done, as last read from redis", &metrics.hashes),
             ("webui_coins", "Coins in the wallet, as last read from redis", &metrics.coins),
@@ -30,7 +33,11 @@ impl Metrics {
                 "When redis was last read, in seconds since the Unix epoch",
                 &metrics.last_reading,
             ),
-            ("webui_workers", "Workers that said they are alive", &metrics.workers),
+            (
+                "webui_workers",
+                "Workers that said they are alive; NaN while redis cannot be read",
+                &metrics.workers,
+            ),
             (
                 "webui_predicted_hashes_per_second",
                 "What rng and the workers could do at most; NaN while unknown",
@@ -48,17 +55,7 @@ impl Metrics {
     }
 
     /// Counts a stream until it is dropped.
-    pub(crate) fn open_stream(&self) -> Open {
-        self.event_streams.inc();
-        Open(self.event_streams.clone())
-    }
-}
-
-/// An open stream.
-pub(crate) struct Open(Gauge);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.dec();
+    pub(crate) fn open_stream(&self) -> Present {
+        Present::new(&self.event_streams)
     }
 }

@@ -7,6 +7,12 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use crate::peers::PeerError;
+
+/// Who can fail, and how.
+const ERRORS: [(&str, &[&str]); 3] =
+    [("rng", &PeerError::KINDS), ("hasher", &PeerError::KINDS), ("redis", &["store"])];
+
 /// The metrics of workers; clones share them.
 #[derive(Clone)]
 pub struct Metrics {
@@ -50,6 +56,12 @@ impl Metrics {
     /// Metrics that are all zero, to be found in `registry` from now on.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
+        // What has not happened yet is zero, or the first of its kind would be no increase.
+        for (peer, kinds) in ERRORS {
+            for kind in kinds {
+                metrics.errors.get_or_create_owned(&Trouble { peer, kind });
+            }
+        }
         let Self { loops, units, coins, pending_units, pending_coins, errors, stages } =
             metrics.clone();
         registry.register("worker_loops", "Loops that mine side by side", loops);

@@ -73,6 +73,8 @@ pub(crate) struct PeerError {
 }
 
 impl PeerError {
+    pub(crate) const KINDS: [&str; 5] = ["connect", "timeout", "status", "answer", "other"];
+
     fn new(kind: &'static str, text: impl Into<String>) -> Self {
         Self { kind, text: text.into() }
     }
