@@ -19,6 +19,8 @@ const REMEMBERED: f64 = 60.0;
 const SHORTEST: f64 = 1.5;
 /// A delay of rng shorter than this, in seconds, is none, and then nobody knows what limits rng.
 const NO_DELAY: f64 = 0.0001;
+/// Waiting longer than this share of the time means that rng is a limit, though nobody knows which.
+const MOST_QUEUE: f64 = 0.05;
 /// A worker that cannot tell where this share of its time went knows too little for a prediction.
 const MOST_UNKNOWN: f64 = 0.01;
 
@@ -165,7 +167,11 @@ impl Workers {
 
     /// The most that the workers alive could do; none when one of them does not know enough.
     pub(crate) fn ceiling(&self) -> Option<Ceiling> {
-        let delay = self.unit()?[RNG_DELAY_AT];
+        let unit = self.unit()?;
+        let (delay, queue) = (unit[RNG_DELAY_AT], unit[QUEUE_AT]);
+        if delay < NO_DELAY && queue > MOST_QUEUE * unit.iter().sum::<f64>() {
+            return None;
+        }
         let (mut workers, mut lanes) = (0.0, BTreeMap::new());
         for (worker, lately) in self.lately() {
             let total: f64 = lately.seconds.iter().sum();
@@ -284,6 +290,12 @@ pub(crate) mod tests {
         assert_eq!(ceiling(&[0.0; 20], fast), Some(95.2));
         let workers = after_a_while(&[0.0; 20], fast);
         assert_eq!(workers.ceiling().unwrap().room, f64::INFINITY);
+    }
+
+    #[test]
+    fn workers_that_wait_for_an_rng_without_a_delay_have_no_ceiling() {
+        let fast = |_: usize, worker: &mut Worker| worker.stages.rng_delay = 0.0;
+        assert_eq!(ceiling(&[0.1; 20], fast), None);
     }
 
     #[test]
