@@ -86,6 +86,7 @@ async function poll() {
             write("hashes", hashes ?? 0);
             write("coins", coins);
         }
+        if (!answer.ok) polls = 0;
         if (!answer.ok || polls++ % 5 === 0) show(await (await ask("fragment")).text());
         mark("polling");
     } catch {

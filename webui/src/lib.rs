@@ -116,7 +116,7 @@ async fn index(State(dashboard): State<Dashboard>) -> impl IntoResponse {
 
 async fn fragment(State(dashboard): State<Dashboard>) -> impl IntoResponse {
     let fragment = dashboard.events.borrow().html();
-    Html(fragment)
+    ([(CONTENT_SECURITY_POLICY, "default-src 'none'")], Html(fragment))
 }
 
 async fn stream(State(dashboard): State<Dashboard>) -> Response {
