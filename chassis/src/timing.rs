@@ -9,6 +9,11 @@ use axum::{
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+/// The longest name of a host, in bytes.
+///
+/// Source: RFC 1035, <https://www.rfc-editor.org/rfc/rfc1035#section-2.3.4>.
+const LONGEST_NAME: usize = 255;
+
 /// The name of this host, which in a container is the container's.
 pub fn hostname() -> String {
     gethostname::gethostname().to_string_lossy().into_owned()
@@ -40,9 +45,10 @@ pub struct ServerTiming {
 impl ServerTiming {
     /// What an answer says about itself; none if it does not, or in a way that nobody here understands.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
-        let value = headers.get("server-timing")?.to_str().ok()?;
+        let values = headers.get_all("server-timing");
         let time = |name: &str| {
-            let mut metrics = value.split(',').map(str::trim);
+            let values = values.iter().filter_map(|value| value.to_str().ok());
+            let mut metrics = values.flat_map(|value| value.split(',').map(str::trim));
             let mut parts =
                 metrics.find_map(|metric| metric.strip_prefix(name)?.strip_prefix(';'))?.split(';');
             let ms: f64 = parts.find_map(|part| part.trim().strip_prefix("dur="))?.parse().ok()?;
@@ -90,6 +96,9 @@ impl Served {
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let value = headers.get("served-by")?.to_str().ok()?;
         let (by, lanes) = value.strip_prefix('"')?.split_once("\";lanes=")?;
+        if by.len() > LONGEST_NAME {
+            return None;
+        }
         Some(Self { by: by.to_owned(), lanes: lanes.parse().ok()? })
     }
 }

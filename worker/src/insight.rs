@@ -20,6 +20,9 @@ use crate::{
 /// How long an rng that no longer answers is still spoken of.
 const MET: Duration = Duration::from_secs(10);
 
+/// The most rngs that are spoken of, whatever they call themselves.
+const MOST_RNGS: usize = 500;
+
 /// What rounding may add to the times that a peer tells.
 const ROUNDING: Duration = Duration::from_millis(1);
 
@@ -63,7 +66,10 @@ impl Insight {
     ) -> Result<T> {
         let answer = self.peer("rng", asking).await?;
         if let Some(Served { by, lanes }) = answer.served {
-            self.seen().rngs.insert(by, (Instant::now(), lanes));
+            let rngs = &mut self.seen().rngs;
+            if rngs.len() < MOST_RNGS || rngs.contains_key(&by) {
+                rngs.insert(by, (Instant::now(), lanes));
+            }
         }
         Ok(answer.value)
     }
