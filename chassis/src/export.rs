@@ -26,7 +26,7 @@ use tracing::{info, warn};
 
 use crate::SettingError;
 
-/// How long one batch may take.
+/// How long one batch may take, unless the environment says otherwise.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The largest answer that is read, in bytes.
@@ -53,8 +53,11 @@ fn endpoint() -> Result<Option<(&'static str, String)>, SettingError> {
     let Some((name, url)) = names.into_iter().find_map(|name| Some((name, set(name)?))) else {
         return Ok(None);
     };
-    let http = url.parse::<Uri>().is_ok_and(|url| url.scheme_str() == Some("http"));
-    if !http {
+    let plain = |url: Uri| {
+        url.scheme_str() == Some("http")
+            && !url.authority().is_some_and(|at| at.as_str().contains('@'))
+    };
+    if !url.parse().is_ok_and(plain) {
         let wrong = crate::wrong(&url, "an HTTP URL", "http://collector:4318");
         return Err(SettingError::new(format!("{name}: {wrong}")));
     }
@@ -78,6 +81,20 @@ fn endpoint() -> Result<Option<(&'static str, String)>, SettingError> {
     Ok(Some((name, url)))
 }
 
+/// How long one batch may take, by the first of these variables that is set, in milliseconds.
+fn patience() -> Result<Duration, SettingError> {
+    for name in ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"] {
+        if let Some(value) = env::var(name).ok().filter(|value| !value.is_empty()) {
+            let wrong = |_| crate::wrong(&value, "a number of milliseconds", "10000");
+            let ms = value.parse().map_err(wrong);
+            return ms
+                .map(Duration::from_millis)
+                .map_err(|wrong| SettingError::new(format!("{name}: {wrong}")));
+        }
+    }
+    Ok(PATIENCE)
+}
+
 /// The exporter that the environment asks for, and who exports. Needs a runtime.
 pub(crate) fn from_environment(
     service: &'static str,
@@ -86,7 +103,8 @@ pub(crate) fn from_environment(
     let Some((setting, url)) = endpoint()? else {
         return Ok(None);
     };
-    let collector = Collector { runtime: Handle::current(), url, failing: AtomicBool::new(false) };
+    let (patience, failing) = (patience()?, AtomicBool::new(false));
+    let collector = Collector { runtime: Handle::current(), url, patience, failing };
     let exporter = SpanExporter::builder().with_http().with_http_client(collector).build();
     let exporter = exporter.map_err(|error| SettingError::new(format!("{setting}: {error}")))?;
     let resource = Resource::builder_empty()
@@ -110,13 +128,14 @@ pub(crate) fn from_environment(
 struct Collector {
     runtime: Handle,
     url: String,
+    patience: Duration,
     failing: AtomicBool,
 }
 
 #[async_trait]
 impl HttpClient for Collector {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let sent = self.runtime.spawn(async { timeout(PATIENCE, send(request)).await }).await;
+        let sent = self.runtime.spawn(timeout(self.patience, send(request))).await;
         let answer = sent.map_err(Into::into).and_then(|sent| sent?);
         let trouble = match &answer {
             Ok(answer) if answer.status().is_success() => None,
@@ -139,7 +158,7 @@ async fn send(mut request: Request<Bytes>) -> Result<Response<Bytes>, HttpError>
     let url = std::mem::take(request.uri_mut());
     let authority = url.authority().ok_or("no host")?;
     request.headers_mut().insert(HOST, authority.as_str().parse()?);
-    *request.uri_mut() = url.path().parse()?;
+    *request.uri_mut() = url.path_and_query().map_or("/", |path| path.as_str()).parse()?;
     let host = authority.host().trim_matches(['[', ']']);
     let stream = TcpStream::connect((host, authority.port_u16().unwrap_or(80))).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;

@@ -88,14 +88,18 @@ pub(crate) async fn request(State(http): State<Http>, request: Request, next: Ne
     let active = Present::new(&active);
     let (path, template) = (request.uri().path().to_owned(), route.clone());
     let caller = trace::extract(request.headers());
-    let span = SpanBuilder::from_name(method).with_kind(SpanKind::Server);
+    let name = if method == OTHER { "HTTP" } else { method };
+    let span = SpanBuilder::from_name(name).with_kind(SpanKind::Server);
     let answer = async {
         let response = next.run(request).await;
         let status = response.status();
         trace::annotate(|span| {
-            span.update_name(format!("{method} {template}"));
+            if !template.is_empty() {
+                span.update_name(format!("{method} {template}"));
+                span.set_attribute(KeyValue::new("http.route", template));
+            }
             span.set_attribute(KeyValue::new("http.request.method", method));
-            span.set_attribute(KeyValue::new("http.route", template));
+            span.set_attribute(KeyValue::new("url.scheme", "http"));
             span.set_attribute(KeyValue::new("url.path", path));
             let status_code = i64::from(status.as_u16());
             span.set_attribute(KeyValue::new("http.response.status_code", status_code));
@@ -118,6 +122,9 @@ pub(crate) async fn request(State(http): State<Http>, request: Request, next: Ne
     response
 }
 
+/// What stands for a method that the conventions do not know.
+const OTHER: &str = "_OTHER";
+
 /// The methods that the conventions know; whatever else clients send is one.
 fn known(method: &Method) -> &'static str {
     match *method {
@@ -130,6 +137,6 @@ fn known(method: &Method) -> &'static str {
         Method::OPTIONS => "OPTIONS",
         Method::TRACE => "TRACE",
         Method::PATCH => "PATCH",
-        _ => "_OTHER",
+        _ => OTHER,
     }
 }
