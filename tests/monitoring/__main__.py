@@ -9,6 +9,7 @@ import broken
 import dashboard
 import files
 import live
+import streams
 
 failed = False
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -26,5 +27,6 @@ def report(name, problems):
 for check in (*files.CHECKS, dashboard.problems):
     report(check.__doc__, check())
 report(broken.unnoticed.__doc__, broken.unnoticed(sys.argv[1]))
+report(streams.thousand.__doc__, streams.thousand(sys.argv[1]))
 live.run(sys.argv[1], report)
 sys.exit(failed)

@@ -1,0 +1,73 @@
+"""A thousand browsers at one webui: what they cost it, and redis."""
+
+import resource
+import selectors
+import socket
+import time
+
+from programs import Redis, Service
+from samples import Samples
+
+STREAMS = 1000
+SECONDS = 10
+REQUEST = b"GET /events HTTP/1.1\r\nHost: webui\r\n\r\n"
+# How often redis was asked for the coins, which each reading begins with.
+CALLS = "return tonumber(redis.call('INFO', 'commandstats'):match('cmdstat_hlen:calls=(%d+)') or 0)"
+EVENT = b"event: dashboard\n"
+
+
+def listen(seconds, streams):
+    """How many events each of these streams has brought after so long."""
+    selector = selectors.DefaultSelector()
+    events = [0] * len(streams)
+    for number, stream in enumerate(streams):
+        selector.register(stream, selectors.EVENT_READ, number)
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        for key, _ in selector.select(left):
+            text = key.fileobj.recv(1 << 20)
+            if not text:
+                raise ConnectionError("webui has ended a stream")
+            events[key.data] += text.count(EVENT)
+    selector.close()
+    return events
+
+
+def thousand(folder):
+    """a thousand streams of events are boring for webui and for redis"""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    redis = Redis(folder)
+    webui = Service(folder, "webui", REDIS_URL=redis.url)
+    host, port = webui.address.rsplit(":", 1)
+    usage = lambda: Samples(webui.exposition())
+    memory, cpu = "process_resident_memory_bytes", "process_cpu_seconds_total"
+    reads = lambda: redis.number("EVAL", CALLS, "0")
+    idle = usage().sum(memory)
+    streams = [socket.create_connection((host, port)) for _ in range(STREAMS)]
+    for stream in streams:
+        stream.sendall(REQUEST)
+    listen(3, streams)
+    started, before, calls = time.monotonic(), usage(), reads()
+    events = listen(SECONDS, streams)
+    elapsed, after, calls = time.monotonic() - started, usage(), reads() - calls
+    cores = (after.sum(cpu) - before.sum(cpu)) / elapsed
+    print(
+        f"    {STREAMS} streams: {cores:.3f} cores, {idle / 1e6:.1f} to {after.sum(memory) / 1e6:.1f} MB, "
+        f"redis read {calls / elapsed:.1f} times a second, {min(events)} to {max(events)} events each in {elapsed:.0f} s"
+    )
+    if after.sum("webui_event_streams") != STREAMS:
+        yield f"{after.sum('webui_event_streams')} streams are counted"
+    if calls > 3 * elapsed + 1 or calls < 0.5 * elapsed:
+        yield f"redis was read {calls} times in {elapsed} s"
+    if min(events) < 0.5 * elapsed or max(events) > elapsed + 2:
+        yield f"{min(events)} to {max(events)} events in {elapsed} s"
+    if after.sum(memory) > idle + 64e6:
+        yield f"{after.sum(memory)} bytes of memory"
+    ending = time.monotonic()
+    webui.stop()
+    if time.monotonic() - ending > 5:
+        yield f"the end took {time.monotonic() - ending} s"
+    if any(stream.recv(1 << 20) and stream.recv(1 << 20) for stream in streams[:: STREAMS // 10]):
+        yield "streams go on after the end"
+    redis.stop()
