@@ -17,6 +17,8 @@ from samples import Samples, lint
 DELAY = "10ms"
 WORKERS = {"worker-1": {"CONCURRENCY": "1"}, "worker-2": {"CONCURRENCY": "2", "DOCKERCOINS_VERSION": "v9.9"}}
 LOOPS = 3
+# Five kinds of rng and of hasher, one of redis.
+ERRORS = 11
 STAGES = {"pause", "rng_queue", "rng_delay", "hasher_delay", "work", "network", "redis"}
 OF_EACH_REQUEST = {"work", "network"}
 # Panels that have something to show only when something is wrong.
@@ -144,6 +146,9 @@ def levels(app):
         yield f"{rng.sum('rng_lanes')} lanes, {rng.sum('rng_queue_depth')} in the queue"
     if app.sum("worker", "worker_loops") != LOOPS or webui.sum("webui_workers") != len(WORKERS):
         yield f"{app.sum('worker', 'worker_loops')} loops, {webui.sum('webui_workers')} workers"
+    for worker in app.samples("worker"):
+        if len(worker.each("worker_errors_total")) != ERRORS:
+            yield f"errors that have not happened are not zero: {worker.each('worker_errors_total')}"
     age = time.time() - webui.sum("webui_last_reading_timestamp_seconds")
     if not 0 <= age < 3:
         yield f"the last reading was {age} s ago"

@@ -151,6 +151,7 @@ fn a_collector_that_hangs_or_is_gone_changes_neither_speed_nor_end() {
         // A short queue and small batches, so that the exporter is in trouble all the time.
         let small = [
             ("OTEL_EXPORTER_OTLP_ENDPOINT", url),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "1000"),
             ("OTEL_BSP_SCHEDULE_DELAY", "50"),
             ("OTEL_BSP_MAX_QUEUE_SIZE", "50"),
             ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "10"),
@@ -173,7 +174,7 @@ fn a_collector_that_hangs_or_is_gone_changes_neither_speed_nor_end() {
         before.iter().zip(&after).map(|(before, after)| after - before).collect();
     println!("units of work in 5 s: {speeds:?}");
     for speed in &speeds[1..] {
-        assert!(*speed > 0.9 * speeds[0], "{speeds:?}");
+        assert!(*speed > 0.8 * speeds[0], "{speeds:?}");
     }
     for (trio, exporting) in trios.iter_mut().zip([false, true, true, true]) {
         let time = trio.end();
@@ -182,9 +183,9 @@ fn a_collector_that_hangs_or_is_gone_changes_neither_speed_nor_end() {
         let lost = lines.iter().filter(|line| line.contains("spans are lost")).count();
         assert!(lost <= usize::from(exporting), "{lines:?}");
     }
-    // Whoever is gone is told of, once; who hangs has not failed yet.
+    // Whoever hangs or is gone is told of, once.
     let lost = |trio: &Trio| trio.worker.lines().iter().any(|line| line.contains("spans are lost"));
-    assert!(lost(&trios[2]) && lost(&trios[3]));
+    assert!(trios[1..].iter().all(lost));
 }
 
 #[test]
@@ -269,7 +270,13 @@ fn a_collector_that_cannot_be_spoken_to_is_refused() {
         ("OTEL_TRACES_EXPORTER", "zipkin", "otlp"),
         ("OTEL_TRACES_SAMPLER", "sometimes", "parentbased_traceidratio"),
         ("OTEL_TRACES_SAMPLER_ARG", "7", "0.01"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "10000"),
     ] {
         refused(&[export, (name, value)], [name, value, right]);
     }
+    let secret = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://me:s3cret@here:4318")];
+    let mut rng = program("rng", &secret);
+    assert_eq!(rng.wait(PATIENCE).code(), Some(2));
+    let errors = rng.errors().join("\n");
+    assert!(errors.contains("without user and password") && !errors.contains("s3cret"), "{errors}");
 }
