@@ -174,6 +174,8 @@ function drawCursor(root) {
         const near = points(band, now, top).reduce((a, b) => (far(b) < far(a) ? b : a), [Infinity, 0]);
         return far(near) <= 4 ? near[1] : null;
     });
+    // A version that does nothing has no line; the one below it is its edge.
+    speeds.forEach((speed, i) => speeds[i] = speed ?? speeds[i - 1] ?? null);
     const x = `${100 - ((now - moment) / SPAN) * 100}%`;
     line.setAttribute("x1", x);
     line.setAttribute("x2", x);

@@ -111,9 +111,9 @@ pub(crate) struct Band {
     pub(crate) name: String,
     /// Its newest speed.
     pub(crate) speed: f64,
-    /// The top edge in a box of 1500 by 1000, one piece for each run.
+    /// The top edge in a box of 1500 by 1000, one piece for each run in which the version works.
     pub(crate) line: String,
-    /// The same, closed along the bottom.
+    /// The whole top edge, closed along the bottom.
     pub(crate) area: String,
 }
 
@@ -159,6 +159,7 @@ impl Chart {
             shown.push((0, ""));
         }
         let single = shown.len() == 1;
+        let bottom = shown.first().map_or(0, |(part, _)| *part);
         let band = |(part, name): (usize, &str)| {
             let class = if part == versions.len() { MOST_VERSIONS } else { part };
             let (class, name) = if single { (0, "") } else { (class, name) };
@@ -166,9 +167,15 @@ impl Chart {
             let (mut line, mut area) = (String::new(), String::new());
             for run in &runs {
                 let below = |speed: &Speed| speed.parts[..=part].iter().sum();
-                let piece = piece(thinned(run).map(|speed| (left(speed), height(below(speed)))));
-                area += &format!("{piece}V1000H{:.0}Z", left(run[0]) * 15.0);
-                line += &piece;
+                let edge = |speed: &&Speed| (left(speed), height(below(speed)));
+                let drawn: Vec<_> = thinned(run).collect();
+                area += &piece(drawn.iter().map(edge));
+                area += &format!("V1000H{:.0}Z", left(run[0]) * 15.0);
+                // A version has no line where it does nothing, or it would hide the one below.
+                let there = |speed: &&Speed| part == bottom || speed.parts[part] > 0.0;
+                let pieces = drawn.chunk_by(|a, b| there(a) == there(b));
+                let pieces = pieces.filter(|speeds| there(&speeds[0]));
+                line.extend(pieces.map(|speeds| piece(speeds.iter().map(edge))));
             }
             Band { class, name: name.to_owned(), speed, line, area }
         };
@@ -380,6 +387,20 @@ mod tests {
         for ((_, speed), share) in bands.iter().zip([0.5, 0.2, 0.3]) {
             assert!((speed / total - share).abs() < 0.02, "{bands:?}");
         }
+    }
+
+    #[test]
+    fn a_version_that_joins_late_has_no_line_before() {
+        let mut samples = stacked(&[0.8, 0.2]);
+        let joined = samples[150].claimed["v0.2"];
+        for sample in &mut samples[..150] {
+            sample.claimed.insert("v0.2".to_owned(), joined);
+        }
+        let now = samples.last().unwrap().now;
+        let chart = Chart::new(&speeds(&samples), now, &versions(&samples), None);
+        let from = |band: usize| points(&chart.bands[band].line)[0].0;
+        assert!(from(0) < 50 && (700..800).contains(&from(1)), "{} {}", from(0), from(1));
+        assert!(points(&chart.bands[1].area)[0].0 < 50);
     }
 
     #[test]
