@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::{TryFutureExt, future::Either};
 use http::{HeaderMap, HeaderValue};
 use opentelemetry::{
     Context,
@@ -56,50 +57,66 @@ fn set(provider: SdkTracerProvider) {
     let _ = TRACES.set(Traces { provider, tracer });
 }
 
+// None of these is an async function: those keep what they are given twice, and copy it from one
+// place to the other.
+
 /// Runs a future in a span, below the one that is current.
-pub async fn span<F: Future>(name: &'static str, future: F) -> F::Output {
-    below(Context::current(), SpanBuilder::from_name(name), future).await
+pub fn span<F: Future>(name: &'static str, future: F) -> impl Future<Output = F::Output> {
+    below(Context::current(), SpanBuilder::from_name(name), future)
 }
 
 /// Asks a peer in a span, below the one that is current.
-pub async fn call<T, E: Display>(
+pub fn call<T, E: Display>(
     name: &'static str,
     asking: impl Future<Output = Result<T, E>>,
-) -> Result<T, E> {
+) -> impl Future<Output = Result<T, E>> {
     let span = SpanBuilder::from_name(name).with_kind(SpanKind::Client);
-    below(Context::current(), span, failing(asking)).await
+    below(Context::current(), span, failing(asking))
 }
 
 /// Runs a future in a span that begins a trace.
-pub async fn root<T, E: Display>(
+pub fn root<T, E: Display>(
     name: &'static str,
     work: impl Future<Output = Result<T, E>>,
-) -> Result<T, E> {
-    within(Context::new(), SpanBuilder::from_name(name), failing(work)).await
+) -> impl Future<Output = Result<T, E>> {
+    within(Context::new(), SpanBuilder::from_name(name), failing(work))
 }
 
 /// Tells the current span of an error.
-async fn failing<T, E: Display>(future: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-    future.await.inspect_err(|error| {
+fn failing<T, E: Display>(
+    future: impl Future<Output = Result<T, E>>,
+) -> impl Future<Output = Result<T, E>> {
+    future.inspect_err(|error| {
         annotate(|span| span.set_status(Status::error(format!("{error:#}"))));
     })
 }
 
 /// Nobody sees a span below one that is not recorded: it is not made.
-async fn below<F: Future>(parent: Context, span: SpanBuilder, future: F) -> F::Output {
+fn below<F: Future>(
+    parent: Context,
+    span: SpanBuilder,
+    future: F,
+) -> impl Future<Output = F::Output> {
     match parent.span().is_recording() {
-        true => within(parent, span, future).await,
-        false => future.await,
+        true => Either::Left(within(parent, span, future)),
+        false => Either::Right(future),
     }
 }
 
 /// Runs a future in a span below the given context.
-pub(crate) async fn within<F: Future>(parent: Context, span: SpanBuilder, future: F) -> F::Output {
-    let Some(traces) = TRACES.get() else {
-        return future.await;
+pub(crate) fn within<F: Future>(
+    parent: Context,
+    span: SpanBuilder,
+    future: F,
+) -> impl Future<Output = F::Output> {
+    let context = match TRACES.get() {
+        Some(traces) => {
+            let span = traces.tracer.build_with_context(span, &parent);
+            parent.with_span(span)
+        }
+        None => parent,
     };
-    let span = traces.tracer.build_with_context(span, &parent);
-    future.with_context(parent.with_span(span)).await
+    future.with_context(context)
 }
 
 /// Adds to the current span, if it is recorded.

@@ -127,7 +127,8 @@ async fn exchange<T>(
     read: impl FnOnce(Bytes) -> Result<T, PeerError>,
 ) -> Result<Answer<T>> {
     trace::inject(request.headers_mut());
-    let answer = peers.send(request).await?;
+    // In a box, since it is large and what is around it would copy it again and again.
+    let answer = Box::pin(peers.send(request)).await?;
     if answer.status() != StatusCode::OK {
         return Err(PeerError::new("status", format!("status {}", answer.status())).into());
     }
