@@ -86,7 +86,7 @@ pub(crate) async fn request(State(http): State<Http>, request: Request, next: Ne
     let route = request.extensions().get::<MatchedPath>();
     let route = route.map_or_else(String::new, |path| path.as_str().to_owned());
     let active = Present::new(&active);
-    let (path, template) = (request.uri().path().to_owned(), route.clone());
+    let uri = request.uri().clone();
     let caller = trace::extract(request.headers());
     let name = if method == OTHER { "HTTP" } else { method };
     let span = SpanBuilder::from_name(name).with_kind(SpanKind::Server);
@@ -94,13 +94,13 @@ pub(crate) async fn request(State(http): State<Http>, request: Request, next: Ne
         let response = next.run(request).await;
         let status = response.status();
         trace::annotate(|span| {
-            if !template.is_empty() {
-                span.update_name(format!("{method} {template}"));
-                span.set_attribute(KeyValue::new("http.route", template));
+            if !route.is_empty() {
+                span.update_name(format!("{method} {route}"));
+                span.set_attribute(KeyValue::new("http.route", route.clone()));
             }
             span.set_attribute(KeyValue::new("http.request.method", method));
             span.set_attribute(KeyValue::new("url.scheme", "http"));
-            span.set_attribute(KeyValue::new("url.path", path));
+            span.set_attribute(KeyValue::new("url.path", uri.path().to_owned()));
             let status_code = i64::from(status.as_u16());
             span.set_attribute(KeyValue::new("http.response.status_code", status_code));
             if status.is_server_error() {

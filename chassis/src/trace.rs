@@ -32,6 +32,8 @@ const LAST_EXPORT: Duration = Duration::from_millis(300);
 static TRACES: OnceLock<Traces> = OnceLock::new();
 
 struct Traces {
+    /// Whether anybody sees the spans.
+    exported: bool,
     provider: SdkTracerProvider,
     tracer: SdkTracer,
 }
@@ -41,20 +43,20 @@ struct Traces {
 pub fn export(service: &'static str, version: &str) -> Result<(), SettingError> {
     if let Some((exporter, resource)) = export::from_environment(service, version)? {
         let provider = SdkTracerProvider::builder();
-        set(provider.with_batch_exporter(exporter).with_resource(resource).build());
+        set(true, provider.with_batch_exporter(exporter).with_resource(resource).build());
     }
     Ok(())
 }
 
 /// Makes identifiers, which travel, though nobody records anything; unless somebody does already.
 pub(crate) fn init() {
-    set(SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOff).build());
+    set(false, SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOff).build());
 }
 
-fn set(provider: SdkTracerProvider) {
+fn set(exported: bool, provider: SdkTracerProvider) {
     let tracer = provider.tracer("dockercoins");
     // Where a test starts two applications in one process, the first has set tracing up for both.
-    let _ = TRACES.set(Traces { provider, tracer });
+    let _ = TRACES.set(Traces { exported, provider, tracer });
 }
 
 // None of these is an async function: those keep what they are given twice, and copy it from one
@@ -103,18 +105,18 @@ fn below<F: Future>(
     }
 }
 
-/// Runs a future in a span below the given context.
+/// Runs a future in a span below the given context; within that itself, if nobody sees the span.
 pub(crate) fn within<F: Future>(
     parent: Context,
     span: SpanBuilder,
     future: F,
 ) -> impl Future<Output = F::Output> {
     let context = match TRACES.get() {
-        Some(traces) => {
+        Some(traces) if traces.exported || !parent.span().span_context().is_valid() => {
             let span = traces.tracer.build_with_context(span, &parent);
             parent.with_span(span)
         }
-        None => parent,
+        _ => parent,
     };
     future.with_context(context)
 }
