@@ -50,6 +50,18 @@ def test_webui_that_comes_back_is_found_again_after(how, visitor, fragile):
     visitor.until(lambda: "fresh again" in visitor.text("#spoken"))
 
 
+def test_the_error_page_of_a_proxy_is_no_dashboard(visitor, fragile):
+    same = loaded_once(visitor)
+    paths = ["**/events", "**/json", "**/fragment"]
+    with fragile.webui.away(signal.SIGKILL):
+        for path in paths:
+            visitor.page.route(path, lambda route: route.fulfill(status=503, body="<h1>no endpoints</h1>"))
+        frozen(visitor, "Connection lost")
+        for path in paths:
+            visitor.page.unroute(path)
+    fresh(visitor, same)
+
+
 @pytest.mark.parametrize(
     "how, words",
     [(signal.SIGTERM, "redis is away"), (signal.SIGSTOP, "redis does not answer")],

@@ -70,8 +70,8 @@ function open() {
 
 async function ask(url) {
     const answer = await fetch(url, { cache: "no-store", signal: AbortSignal.timeout(2000) });
-    // Without redis there are no counters, but there is a page that says so.
-    if (!answer.ok && answer.status !== 503) throw new Error(answer.statusText);
+    // Without redis there are no counters, but there is a page that says so; other errors are not webui's.
+    if (!answer.ok && !(url === "json" && answer.status === 503)) throw new Error(answer.statusText);
     answered = Date.now();
     return answer;
 }

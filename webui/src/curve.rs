@@ -189,6 +189,13 @@ impl Chart {
     }
 }
 
+impl Chart {
+    /// The band whose line is the topmost one now.
+    pub(crate) fn topmost(&self) -> Option<&Band> {
+        self.bands.iter().rfind(|band| band.speed > 0.0).or(self.bands.first())
+    }
+}
+
 /// The first speed of every two seconds, always the same ones, and the last.
 fn thinned<'a>(run: &'a [&Speed]) -> impl Iterator<Item = &'a Speed> {
     let slot = |i: usize| (run[i].at / STEP).floor();
@@ -387,6 +394,23 @@ mod tests {
         for ((_, speed), share) in bands.iter().zip([0.5, 0.2, 0.3]) {
             assert!((speed / total - share).abs() < 0.02, "{bands:?}");
         }
+    }
+
+    #[test]
+    fn the_newest_point_belongs_to_the_topmost_version_that_works() {
+        let mut samples = stacked(&[0.8, 0.2]);
+        let now = samples.last().unwrap().now;
+        let topmost = |samples: &[Sample]| {
+            let chart = Chart::new(&speeds(samples), now, &versions(samples), None);
+            chart.topmost().map(|band| band.name.clone())
+        };
+        assert_eq!(topmost(&samples).as_deref(), Some("v0.2"));
+        let rolled_back = samples[150].claimed["v0.2"];
+        for sample in &mut samples[150..] {
+            let claimed = sample.claimed.insert("v0.2".to_owned(), rolled_back);
+            sample.hashes -= claimed.unwrap() - rolled_back;
+        }
+        assert_eq!(topmost(&samples).as_deref(), Some("v0.1"));
     }
 
     #[test]
