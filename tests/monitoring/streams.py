@@ -9,10 +9,11 @@ from programs import Redis, Service
 from samples import Samples
 
 STREAMS = 1000
+WORKERS = 20
 SECONDS = 10
 REQUEST = b"GET /events HTTP/1.1\r\nHost: webui\r\n\r\n"
-# How often redis was asked for the coins, which each reading begins with.
-CALLS = "return tonumber(redis.call('INFO', 'commandstats'):match('cmdstat_hlen:calls=(%d+)') or 0)"
+# How often redis was asked for the newest coins, which only a reading of webui does.
+CALLS = "return tonumber(redis.call('INFO', 'commandstats'):match('cmdstat_lrange:calls=(%d+)') or 0)"
 EVENT = b"event: dashboard\n"
 
 
@@ -38,6 +39,10 @@ def thousand(folder):
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     redis = Redis(folder)
+    rng, hasher = Service(folder, "rng"), Service(folder, "hasher")
+    urls = {"RNG_URL": f"http://{rng.address}/", "HASHER_URL": f"http://{hasher.address}/", "REDIS_URL": redis.url}
+    worker = lambda n: Service(folder, "worker", f"worker{n}", DOCKERCOINS_VERSION=f"v0.{n % 2}", **urls)
+    workers = [worker(n) for n in range(WORKERS)]
     webui = Service(folder, "webui", REDIS_URL=redis.url)
     host, port = webui.address.rsplit(":", 1)
     usage = lambda: Samples(webui.exposition())
@@ -47,7 +52,7 @@ def thousand(folder):
     streams = [socket.create_connection((host, port)) for _ in range(STREAMS)]
     for stream in streams:
         stream.sendall(REQUEST)
-    listen(3, streams)
+    listen(20, streams)
     started, before, calls = time.monotonic(), usage(), reads()
     events = listen(SECONDS, streams)
     elapsed, after, calls = time.monotonic() - started, usage(), reads() - calls
@@ -64,10 +69,14 @@ def thousand(folder):
         yield f"{min(events)} to {max(events)} events in {elapsed} s"
     if after.sum(memory) > idle + 64e6:
         yield f"{after.sum(memory)} bytes of memory"
+    if cores > 0.5:
+        yield f"{cores} cores"
     ending = time.monotonic()
     webui.stop()
     if time.monotonic() - ending > 5:
         yield f"the end took {time.monotonic() - ending} s"
     if any(stream.recv(1 << 20) and stream.recv(1 << 20) for stream in streams[:: STREAMS // 10]):
         yield "streams go on after the end"
+    for part in [*workers, rng, hasher]:
+        part.stop()
     redis.stop()
