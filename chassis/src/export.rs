@@ -85,14 +85,15 @@ fn endpoint() -> Result<Option<(&'static str, String)>, SettingError> {
     Ok(Some((name, url)))
 }
 
-/// How long one batch may take, by the first of these variables that is set, in milliseconds.
+/// How long one batch may take, by the first of these variables that is set, in milliseconds, of which
+/// none means no limit.
 fn patience() -> Result<Duration, SettingError> {
     for name in ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"] {
         if let Some(value) = env::var(name).ok().filter(|value| !value.is_empty()) {
             let wrong = |_| crate::wrong(&value, "a number of milliseconds", "10000");
-            let ms = value.parse().map_err(wrong);
+            let ms = value.parse::<u64>().map_err(wrong);
             return ms
-                .map(Duration::from_millis)
+                .map(|ms| if ms == 0 { Duration::MAX } else { Duration::from_millis(ms) })
                 .map_err(|wrong| SettingError::new(format!("{name}: {wrong}")));
         }
     }

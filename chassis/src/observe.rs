@@ -95,7 +95,7 @@ pub(crate) async fn request(State(http): State<Http>, request: Request, next: Ne
         let status = response.status();
         trace::annotate(|span| {
             if !route.is_empty() {
-                span.update_name(format!("{method} {route}"));
+                span.update_name(format!("{name} {route}"));
                 span.set_attribute(KeyValue::new("http.route", route.clone()));
             }
             span.set_attribute(KeyValue::new("http.request.method", method));
