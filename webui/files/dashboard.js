@@ -72,7 +72,7 @@ async function ask(url) {
     const answer = await fetch(url, { cache: "no-store", signal: AbortSignal.timeout(2000) });
     // Without redis there are no counters, but there is a page that says so; other errors are not webui's.
     if (!answer.ok && !(url === "json" && answer.status === 503)) throw new Error(answer.statusText);
-    answered = Date.now();
+    if (answer.ok) answered = Date.now();
     return answer;
 }
 
