@@ -1,27 +1,28 @@
-//! hasher answers `POST /` with the SHA-256 of the body in hex, 100 ms later, many at once.
+//! hasher answers `POST /` with the SHA-256 of the body in hex, 100 ms later, many at once; and
+//! `POST /blocks/32` with that of each 32 bytes of it.
+
+mod blocks;
+mod upload;
 
 use std::time::Duration;
 
 use axum::{
     Router,
-    body::{Body, HttpBody},
+    body::Body,
     extract::State,
     http::{StatusCode, header::CONTENT_TYPE},
     response::{Html, IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use chassis::{ByteSize, ServerTiming, trace};
-use http_body_util::BodyExt;
 use sha2::{Digest, Sha256};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How long a body may take, whatever its size ...
-const BODY_TIME: Duration = Duration::from_secs(20);
-
-/// ... and how fast it must come on top of that, in bytes per second, so that a client who sends
-/// ever so slowly cannot hold a connection for ever.
-const BODY_RATE: f64 = 1024.0;
+use crate::{
+    blocks::Blocks,
+    upload::{Refusal, Upload},
+};
 
 /// What hasher can be told.
 #[derive(clap::Args, Clone)]
@@ -48,6 +49,7 @@ pub fn router(settings: &Settings, stop: CancellationToken) -> Router {
     Router::new()
         // Like the original, a method that has no route is not found rather than not allowed.
         .route("/", get(index).post(hash).fallback(not_found))
+        .route("/blocks/32", post(hash_blocks).fallback(not_found))
         .fallback(not_found)
         .with_state(Hasher { settings: settings.clone(), stop })
 }
@@ -59,51 +61,38 @@ async fn index() -> Response {
 }
 
 async fn hash(State(hasher): State<Hasher>, body: Body) -> Response {
-    let started = Instant::now();
-    let digest = match digest(body, hasher.settings.max_body.as_u64()).await {
-        Ok(digest) => digest,
-        Err(refusal) => return timed(refusal.into_response(), started, Duration::ZERO),
-    };
-    let delay = chassis::simulate(hasher.settings.delay, &hasher.stop);
-    let delay = trace::span("delay", delay).await;
-    timed(([(CONTENT_TYPE, "text/plain;charset=utf-8")], digest).into_response(), started, delay)
+    hasher.answer(digest(hasher.receive(body))).await
 }
 
 /// The SHA-256 of a body in lowercase hex, computed as it comes in.
-async fn digest(mut body: Body, max: u64) -> Result<String, (StatusCode, String)> {
-    let too_large = || {
-        let sentence = format!("Please send at most {max} bytes at once.\n");
-        (StatusCode::PAYLOAD_TOO_LARGE, sentence)
-    };
-    if body.size_hint().lower() > max {
-        return Err(too_large());
+async fn digest(upload: Result<Upload, Refusal>) -> Result<Response, Refusal> {
+    let (mut upload, mut sha256) = (upload?, Sha256::new());
+    while let Some(data) = upload.next().await? {
+        sha256.update(&data);
     }
-    let started = Instant::now();
-    let mut sha256 = Sha256::new();
-    let mut received = 0;
-    loop {
-        let earned = Duration::from_secs_f64(received as f64 / BODY_RATE);
-        let frame = match timeout_at(started + BODY_TIME + earned, body.frame()).await {
-            Ok(Some(Ok(frame))) => frame,
-            Ok(Some(Err(_))) => {
-                return Err((StatusCode::BAD_REQUEST, "The body ended too early.\n".to_owned()));
-            }
-            Ok(None) => return Ok(hex::encode(sha256.finalize())),
-            Err(_) => {
-                return Err((
-                    StatusCode::REQUEST_TIMEOUT,
-                    "The body came too slowly.\n".to_owned(),
-                ));
-            }
+    Ok(hex::encode(sha256.finalize()).into_response())
+}
+
+async fn hash_blocks(State(hasher): State<Hasher>, body: Body) -> Response {
+    let blocks = async { Blocks::new(hasher.receive(body)?)?.into_response().await };
+    hasher.answer(blocks).await
+}
+
+impl Hasher {
+    fn receive(&self, body: Body) -> Result<Upload, Refusal> {
+        Upload::new(body, self.settings.max_body.as_u64())
+    }
+
+    /// Answers with what is computed, after the simulated delay.
+    async fn answer(&self, answer: impl Future<Output = Result<Response, Refusal>>) -> Response {
+        let started = Instant::now();
+        let answer = match answer.await {
+            Ok(answer) => answer,
+            Err(refusal) => return timed(refusal.into_response(), started, Duration::ZERO),
         };
-        // Trailers are not part of what is hashed.
-        if let Ok(data) = frame.into_data() {
-            received += data.len() as u64;
-            if received > max {
-                return Err(too_large());
-            }
-            sha256.update(&data);
-        }
+        let delay = trace::span("delay", chassis::simulate(self.settings.delay, &self.stop)).await;
+        let text = [(CONTENT_TYPE, "text/plain;charset=utf-8")];
+        timed((text, answer).into_response(), started, delay)
     }
 }
 
@@ -121,9 +110,10 @@ mod tests {
     use bytes::Bytes;
     use chassis::defaults;
     use futures_util::{StreamExt, stream};
+    use http_body_util::BodyExt;
     use tower::ServiceExt;
 
-    use super::*;
+    use super::{upload::BODY_TIME, *};
 
     async fn post(router: &Router, body: Body) -> Response {
         let request = Request::post("/").body(body).unwrap();

@@ -4,6 +4,7 @@
 
 use std::{
     fs,
+    io::{BufReader, Read, Write},
     net::{Ipv6Addr, Shutdown as Half, SocketAddr},
     thread,
     time::{Duration, Instant},
@@ -11,6 +12,7 @@ use std::{
 
 use chassis::{ByteSize, Limits, Shutdown, defaults};
 use hasher::Settings;
+use sha2::{Digest, Sha256};
 use testkit::{
     Client, Process, Service, build,
     http::{self, Answer},
@@ -246,6 +248,76 @@ fn a_body_in_broken_chunks_is_refused() {
     service.assert_alive();
 }
 
+/// What `POST /blocks/32` should answer.
+fn lines(body: &[u8]) -> String {
+    body.chunks(32).map(|block| format!("{}\n", hex::encode(Sha256::digest(block)))).collect()
+}
+
+fn post_blocks(service: &Service, body: &[u8]) -> Answer {
+    http::answer(http::ask(service.address, "POST /blocks/32", body).unwrap()).unwrap()
+}
+
+#[test]
+fn each_block_of_a_batch_has_its_line() {
+    let service = without_delay();
+    let bytes: Vec<u8> = (0..3_200_000_u32).map(|n| (n ^ (n >> 7)) as u8).collect();
+    for blocks in [0, 1, 2, 100, 2047, 2048, 2049, 100_000] {
+        let body = &bytes[..32 * blocks];
+        let answer = post_blocks(&service, body);
+        assert_eq!(answer.status, 200);
+        assert!(answer.text() == lines(body), "{blocks} blocks");
+        assert!(answer.header("content-type").unwrap().starts_with("text/plain"));
+    }
+    assert_eq!(post_blocks(&service, &[b'a'; 32]).text(), lines(&[b'a'; 32]));
+    assert_eq!(request(service.address, "GET", "/blocks/32").status, 404);
+    assert_eq!(post(service.address, &[b'a'; 32]).text(), lines(&[b'a'; 32]).trim_end());
+}
+
+#[test]
+fn a_block_may_come_in_pieces() {
+    let service = without_delay();
+    let mut client = service.connect();
+    client.send("POST /blocks/32 HTTP/1.1\r\nHost: hasher\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for piece in [1, 30, 1, 33, 31, 64] {
+        client.send(format!("{piece:x}\r\n{}\r\n", "a".repeat(piece)));
+        thread::sleep(Duration::from_millis(5));
+    }
+    client.send("0\r\n\r\n");
+    assert_eq!(client.answer().text(), lines(&[b'a'; 160]));
+}
+
+#[test]
+fn half_a_block_is_refused() {
+    let service = without_delay();
+    for length in [1, 31, 33, 3_199_999] {
+        let answer = post_blocks(&service, &vec![0; length]);
+        assert_eq!(answer.status, 400, "{length}");
+        assert_eq!(answer.text(), "Please send blocks of 32 bytes.\n");
+    }
+    let head = "POST /blocks/32 HTTP/1.1\r\nHost: hasher\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let mut client = service.connect();
+    client.send(format!("{head}2\r\nab\r\n0\r\n\r\n"));
+    assert_eq!(client.answer().status, 400);
+    service.assert_alive();
+}
+
+#[test]
+fn an_answer_that_has_begun_ends_too_early_when_its_body_does() {
+    let service = without_delay();
+    let mut client = service.connect();
+    let promised = 32 * 100_000;
+    let head =
+        format!("POST /blocks/32 HTTP/1.1\r\nHost: hasher\r\nContent-Length: {promised}\r\n\r\n");
+    client.send(head);
+    client.send(vec![0; promised / 2]);
+    client.socket().shutdown(Half::Write).unwrap();
+    let answer = client.rest();
+    assert!(answer.starts_with(b"HTTP/1.1 200"));
+    assert!(answer.len() < 65 * promised / 32);
+    let service = with_max_body(64);
+    assert_eq!(post_blocks(&service, &[0; 96]).status, 413);
+}
+
 #[test]
 fn pipelined_requests_are_answered_in_order() {
     let service = start(Duration::from_millis(10));
@@ -310,4 +382,30 @@ fn large_bodies_leave_memory_flat() {
     assert_eq!(answer.text(), HUNDRED_MIB_OF_A);
     let growth = hasher.peak_memory() - before;
     assert!(growth < 40 * MIB, "{growth} bytes more");
+}
+
+#[test]
+fn large_batches_leave_memory_flat() {
+    let hasher = program();
+    let address = hasher.address("LISTEN");
+    let before = hasher.peak_memory();
+    let mut client = Client::connect(address);
+    let length = 64 * MIB;
+    client.send(format!(
+        "POST /blocks/32 HTTP/1.1\r\nHost: hasher\r\nContent-Length: {length}\r\n\r\n"
+    ));
+    let mut sender = client.socket().try_clone().unwrap();
+    let sending =
+        thread::spawn(move || (0..64).for_each(|_| sender.write_all(&[b'a'; MIB]).unwrap()));
+    let mut chunks = BufReader::new(client.socket().try_clone().unwrap());
+    let mut received = 0;
+    let mut piece = vec![0; MIB];
+    while received < length / 32 * 65 {
+        let read = chunks.read(&mut piece).unwrap();
+        assert!(read > 0, "only {received} bytes");
+        received += read;
+    }
+    sending.join().unwrap();
+    let growth = hasher.peak_memory() - before;
+    assert!(growth < 20 * MIB, "{growth} bytes more");
 }
