@@ -1,25 +1,14 @@
 //! The HTTP server: limits against slow and greedy clients, and a drain that loses no request.
 
-use std::{
-    io,
-    net::SocketAddr,
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{ConnectInfo, Request, State},
-    http::{HeaderValue, header::CONNECTION},
+    extract::{Request, State},
+    http::{HeaderValue, Version, header::CONNECTION},
     middleware::{self, Next},
     response::Response,
 };
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::registry::Registry;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
@@ -27,15 +16,10 @@ use tokio::{
     sync::Semaphore,
     time::{sleep, timeout},
 };
-use tokio_io_timeout::TimeoutStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::Service;
-use tracing::{Instrument, debug, warn};
+use tracing::{Instrument, warn};
 
-use crate::{Http, Shutdown, access, admin, observe};
-
-/// How long an idle connection stays open once the service stops, for a request on its way.
-const LINGER: Duration = Duration::from_millis(100);
+use crate::{Http, Shutdown, access, admin, connection::Connections, observe};
 
 /// How long accepting pauses when the process has run out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -123,14 +107,14 @@ pub fn serve_admin(
 
 async fn run(listener: TcpListener, router: Router, limits: Limits, shutdown: Shutdown) {
     let router = router.layer(middleware::from_fn_with_state(shutdown.clone(), ask_to_close));
-    let server =
-        Arc::new(Server { router, limits, stop: shutdown.stop, cut: CancellationToken::new() });
+    let server = Arc::new(Connections { router, limits, stop: shutdown.stop });
+    let cut = CancellationToken::new();
     let connections = TaskTracker::new();
     let slots = Arc::new(Semaphore::new(limits.connections));
     let take = |stream, client, slot| {
-        let server = server.clone();
+        let (server, cut) = (server.clone(), cut.clone());
         let connection = async move {
-            server.cut.run_until_cancelled(server.connection(stream, client)).await;
+            cut.run_until_cancelled(server.serve(stream, client)).await;
             drop(slot);
         };
         connections.spawn(connection.in_current_span());
@@ -158,7 +142,7 @@ async fn run(listener: TcpListener, router: Router, limits: Limits, shutdown: Sh
     if timeout(shutdown.timeout, connections.wait()).await.is_err() {
         let open = connections.len();
         warn!("{open} connections were still busy after {:?} and were cut", shutdown.timeout);
-        server.cut.cancel();
+        cut.cancel();
         connections.wait().await;
     }
 }
@@ -176,74 +160,13 @@ fn accept_queue(listener: TcpListener) -> io::Result<Vec<(TcpStream, SocketAddr)
     Ok(accepted)
 }
 
-/// While the service is stopping, every answer asks the client to close its connection.
+/// While the service is stopping, every answer asks the client to close its connection; HTTP/2 has
+/// its own way to say so.
 async fn ask_to_close(State(shutdown): State<Shutdown>, request: Request, next: Next) -> Response {
+    let is_http2 = request.version() == Version::HTTP_2;
     let mut response = next.run(request).await;
-    if shutdown.is_stopping() {
+    if shutdown.is_stopping() && !is_http2 {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
-}
-
-struct Server {
-    router: Router,
-    limits: Limits,
-    stop: CancellationToken,
-    /// Cancelled when the drain has taken too long.
-    cut: CancellationToken,
-}
-
-impl Server {
-    async fn connection(&self, stream: TcpStream, client: SocketAddr) {
-        let mut closing = pin!(async {
-            self.stop.cancelled().await;
-            sleep(LINGER).await;
-        });
-        // Peeked at, because tokio takes it for granted that a new connection is readable.
-        let mut first = [0];
-        tokio::select! {
-            biased;
-            first = timeout(self.limits.first_byte, stream.peek(&mut first)) => match first {
-                Ok(Ok(_)) => {}
-                _ => return debug!("{client} connected and said nothing"),
-            },
-            () = &mut closing => return,
-        }
-        if let Err(error) = stream.set_nodelay(true) {
-            return debug!("{client} is gone: {error}");
-        }
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(self.limits.stalled_write));
-
-        let asked = AtomicBool::new(false);
-        let service = service_fn(|mut request: hyper::Request<Incoming>| {
-            asked.store(true, Ordering::Relaxed);
-            request.extensions_mut().insert(ConnectInfo(client));
-            self.router.clone().call(request)
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.limits.header)
-            .max_header_size(self.limits.header_bytes)
-            .max_buf_size(self.limits.header_bytes)
-            // A client that has said everything, such as `nc -N`, still gets its answer.
-            .half_close(true)
-            .serve_connection(TokioIo::new(Box::pin(stream)), service);
-        let mut connection = pin!(connection);
-        let result = tokio::select! {
-            biased;
-            result = &mut connection => result,
-            () = &mut closing => {
-                // hyper would wait for the rest of a first request that is not all there.
-                if !asked.load(Ordering::Relaxed) {
-                    return debug!("{client} did not finish its request");
-                }
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
-        if let Err(error) = result {
-            debug!("connection of {client}: {error}");
-        }
-    }
 }

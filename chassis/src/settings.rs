@@ -1,7 +1,8 @@
 //! Settings: one clap field each, from a flag or the environment, with one-line errors.
 
 use std::{
-    error::Error, ffi::OsString, fmt, net::SocketAddr, num::NonZero, process, time::Duration,
+    error::Error, ffi::OsString, fmt, io, net::SocketAddr, num::NonZero, process, thread,
+    time::Duration,
 };
 
 pub use bytesize::ByteSize;
@@ -9,6 +10,7 @@ use clap::{
     Args, Parser, Subcommand,
     error::{ContextKind, ErrorKind},
 };
+use tokio::runtime::{Builder, Runtime};
 
 use crate::{LogFormat, trace};
 
@@ -38,6 +40,13 @@ pub struct Settings {
     #[arg(long, env, default_value = "off", value_parser = parse_switch,
           action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "on")]
     pub ignore_sigterm: bool,
+    /// Whether stdout is for something else than logs, which no user sets.
+    #[arg(skip)]
+    pub log_to_stderr: bool,
+    /// Threads that the work is done on, as many as there are cores if unset. One is cheapest where
+    /// several programs share the cores.
+    #[arg(long, env, value_parser = parse_count)]
+    pub threads: Option<NonZero<u16>>,
     /// Version that the program shows, such as the tag of its image.
     #[arg(long, env, default_value = crate::VERSION)]
     pub dockercoins_version: String,
@@ -94,23 +103,57 @@ impl fmt::Display for SettingError {
 impl Error for SettingError {}
 
 /// Reads the settings from the command line and the environment, where an empty value counts as
-/// unset. Prints help and version itself; a wrong value is a [`SettingError`].
-pub fn load<S: Parser>() -> Result<S, SettingError> {
-    parse(S::command(), std::env::args_os())
+/// unset, and runs a program with them to the end of the process. Prints help and version itself; a
+/// wrong value ends it as [`exit`] says.
+pub fn run<S: Parser, F: Future<Output = anyhow::Result<()>>>(program: impl FnOnce(S) -> F) -> ! {
+    let started = parse(S::command(), std::env::args_os()).map_err(Into::into);
+    match started.and_then(|(settings, threads)| Ok((settings, runtime(threads)?))) {
+        Err(error) => exit(Err(error)),
+        Ok((settings, runtime)) => runtime.block_on(async {
+            let result = program(settings).await;
+            trace::finish().await;
+            exit(result)
+        }),
+    }
+}
+
+/// A runtime of one thread has no threads to wake and to steal from, which halves its cost.
+fn runtime(threads: Option<NonZero<u16>>) -> io::Result<Runtime> {
+    let cores = || thread::available_parallelism().map_or(1, usize::from);
+    match threads.map_or_else(cores, |threads| threads.get().into()) {
+        1 => Builder::new_current_thread(),
+        threads => {
+            let mut builder = Builder::new_multi_thread();
+            builder.worker_threads(threads);
+            builder
+        }
+    }
+    .enable_all()
+    .build()
+}
+
+/// The settings that [`run`] reads, but for some flags that come after those of the command line.
+/// Fails when a value is wrong.
+pub fn load_with<'a, S: Parser>(
+    flags: impl IntoIterator<Item = &'a str>,
+) -> Result<S, SettingError> {
+    let args = std::env::args_os().chain(flags.into_iter().map(Into::into));
+    Ok(parse(S::command().args_override_self(true), args)?.0)
 }
 
 fn parse<S: Parser>(
     command: clap::Command,
     args: impl IntoIterator<Item = OsString>,
-) -> Result<S, SettingError> {
+) -> Result<(S, Option<NonZero<u16>>), SettingError> {
     let command = command.mut_args(|arg| {
         let value = arg.get_env().and_then(std::env::var_os);
         let unset = value.is_some_and(|value| value.is_empty());
         if unset { arg.env(None) } else { arg }
     });
-    let parsed = command
-        .try_get_matches_from(args)
-        .and_then(|mut matches| S::from_arg_matches_mut(&mut matches));
+    let parsed = command.try_get_matches_from(args).and_then(|mut matches| {
+        let threads = matches.try_get_one("threads").ok().flatten().copied();
+        Ok((S::from_arg_matches_mut(&mut matches)?, threads))
+    });
     parsed.map_err(|error| {
         match (error.kind(), error.get(ContextKind::InvalidArg), error.source()) {
             (ErrorKind::DisplayHelp | ErrorKind::DisplayVersion, ..) => error.exit(),
@@ -142,7 +185,6 @@ fn first_paragraph(message: &str) -> String {
 /// Ends the process: with 0, with 2 for a setting, with 1 for anything else, and the error on one
 /// line. Waits for no thread, because one that asks a dead name server may block for long.
 pub fn exit(result: anyhow::Result<()>) -> ! {
-    trace::finish();
     let Err(error) = result else {
         process::exit(0);
     };

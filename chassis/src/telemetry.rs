@@ -1,4 +1,4 @@
-//! Logs on stdout: plain text for people, JSON on request.
+//! Logs: plain text for people, JSON on request.
 
 use std::{
     env,
@@ -19,6 +19,7 @@ use tracing_subscriber::{
         self, FmtContext, FormatEvent, FormatFields, FormattedFields,
         format::{JsonFields, Writer, debug_fn},
         time::{FormatTime, SystemTime},
+        writer::BoxMakeWriter,
     },
     layer::SubscriberExt,
     registry::LookupSpan,
@@ -43,9 +44,12 @@ pub(crate) fn init(settings: &Settings) -> Result<(), SettingError> {
         let ours = ["chassis", "store", "rng", "hasher", "worker", "webui"];
         filter = filter.with_targets(ours.map(|name| (name, LevelFilter::DEBUG)));
     }
-    let colour =
-        io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let logs = fmt::layer().with_ansi(colour);
+    let (output, is_terminal) = match settings.log_to_stderr {
+        true => (BoxMakeWriter::new(io::stderr), io::stderr().is_terminal()),
+        false => (BoxMakeWriter::new(io::stdout), io::stdout().is_terminal()),
+    };
+    let colour = is_terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let logs = fmt::layer().with_ansi(colour).with_writer(output);
     let logs = match settings.log_format {
         LogFormat::Text => {
             let only_values = debug_fn(|writer, _, value| write!(writer, "{value:?}"));

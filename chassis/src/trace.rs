@@ -1,12 +1,6 @@
 //! Traces: their context always travels with requests; spans are exported when somebody collects them.
 
-use std::{
-    fmt::Display,
-    future::Future,
-    sync::{OnceLock, mpsc},
-    thread,
-    time::Duration,
-};
+use std::{fmt::Display, future::Future, sync::OnceLock, thread, time::Duration};
 
 use futures_util::{TryFutureExt, future::Either};
 use http::{HeaderMap, HeaderValue};
@@ -23,6 +17,8 @@ use opentelemetry_sdk::{
     propagation::TraceContextPropagator,
     trace::{Sampler, SdkTracer, SdkTracerProvider},
 };
+
+use tokio::{sync::oneshot, time::timeout};
 
 use crate::{SettingError, export};
 
@@ -150,14 +146,14 @@ pub(crate) fn current() -> Option<SpanContext> {
     span.is_valid().then_some(span)
 }
 
-/// Exports what is left, for a moment.
-pub(crate) fn finish() {
-    let (done, end) = mpsc::channel();
+/// Exports what is left, for a moment. The exporter needs the runtime meanwhile.
+pub(crate) async fn finish() {
+    let (done, end) = oneshot::channel();
     thread::spawn(move || {
         if let Some(traces) = TRACES.get() {
             let _ = traces.provider.shutdown_with_timeout(LAST_EXPORT);
         }
         let _ = done.send(());
     });
-    let _ = end.recv_timeout(LAST_EXPORT);
+    let _ = timeout(LAST_EXPORT, end).await;
 }

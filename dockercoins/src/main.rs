@@ -19,13 +19,11 @@ struct Settings {
     action: Option<Action>,
 }
 
-#[tokio::main]
-async fn main() {
-    chassis::exit(run().await)
+fn main() {
+    chassis::run(run)
 }
 
-async fn run() -> Result<()> {
-    let mut settings: Settings = chassis::load()?;
+async fn run(mut settings: Settings) -> Result<()> {
     if settings.app.fast {
         settings.shared.rust_log += &format!(",{}=off", chassis::ACCESS);
     }

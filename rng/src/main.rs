@@ -15,13 +15,11 @@ struct Settings {
     service: chassis::Service,
 }
 
-#[tokio::main]
-async fn main() {
-    chassis::exit(run().await)
+fn main() {
+    chassis::run(run)
 }
 
-async fn run() -> anyhow::Result<()> {
-    let settings: Settings = chassis::load()?;
+async fn run(settings: Settings) -> anyhow::Result<()> {
     let mut chassis = Chassis::start_traced("rng", &settings.service)?;
     let metrics = rng::Metrics::register(&mut chassis.registry);
     let listener = chassis::listen("LISTEN", settings.address.listen)?;

@@ -20,13 +20,11 @@ struct Settings {
     service: chassis::Service,
 }
 
-#[tokio::main]
-async fn main() {
-    chassis::exit(run().await)
+fn main() {
+    chassis::run(run)
 }
 
-async fn run() -> Result<()> {
-    let settings: Settings = chassis::load()?;
+async fn run(settings: Settings) -> Result<()> {
     let mut chassis = Chassis::start("webui", &settings.service)?;
     let listener = chassis::listen("LISTEN", settings.address.listen)?;
     let store = Store::redis(&settings.redis_url)?;

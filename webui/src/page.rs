@@ -170,7 +170,9 @@ fn bottleneck(kinds: &[(&str, &str, f64)], ceiling: Option<Ceiling>, alive: usiz
         Some(Ceiling { room, .. }) if room < 1.0 + 0.25 / alive as f64 => {
             "rng is as good as full: another worker would bring little.".to_owned()
         }
-        None if percent(WAITING) >= 0.5 => format!("{waits}; too little is known for a prediction."),
+        None if percent(WAITING) >= 0.5 => {
+            format!("{waits}; too little is known for a prediction.")
+        }
         _ if percent(WAITING) >= 0.5 => format!("{waits}; another worker would still help."),
         _ => "Nobody waits for rng: another worker would help.".to_owned(),
     }

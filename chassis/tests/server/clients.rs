@@ -89,7 +89,7 @@ fn garbage_is_refused() {
     for garbage in [
         &b"\x00\x01\x02\xff\xfe\r\n\r\n"[..],
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a TLS client\r\n\r\n",
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"PRI\r\n\r\n",
         b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
         b"GET /\r\n\r\n",
         b"GET / HTTP/9.9\r\n\r\n",

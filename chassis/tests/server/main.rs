@@ -4,6 +4,7 @@
 
 mod clients;
 mod draining;
+mod http2;
 mod listening;
 
 use std::{future::pending, time::Duration};

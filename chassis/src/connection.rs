@@ -1,0 +1,187 @@
+//! One connection: which protocol the client speaks, what it may take, and how it ends.
+
+use std::{
+    fmt::Display,
+    io,
+    net::SocketAddr,
+    pin::pin,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use axum::{Router, extract::ConnectInfo};
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::graceful::GracefulConnection,
+};
+use prometheus_client::metrics::gauge::Gauge;
+use rustix::net::{RecvFlags, recv};
+use tokio::{
+    io::Interest,
+    net::TcpStream,
+    time::{sleep, timeout},
+};
+use tokio_io_timeout::TimeoutStream;
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+use tracing::{Instrument, debug};
+
+use crate::{Limits, Present};
+
+/// How long an idle connection stays open once the service stops, for a request on its way.
+const LINGER: Duration = Duration::from_millis(100);
+
+/// What a client of HTTP/2 says first, of which this much is enough.
+///
+/// Source: RFC 9113, <https://www.rfc-editor.org/rfc/rfc9113#section-3.4>.
+const PREFACE: &[u8] = b"PRI ";
+
+/// Requests at once on one connection of HTTP/2.
+const MOST_STREAMS: u32 = 256;
+
+/// Serves connections until they end by themselves or `stop` is cancelled.
+pub(crate) struct Connections {
+    pub(crate) router: Router,
+    pub(crate) limits: Limits,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Connections {
+    pub(crate) async fn serve(&self, stream: TcpStream, client: SocketAddr) {
+        let is_http2 = tokio::select! {
+            biased;
+            protocol = timeout(self.limits.first_byte, speaks_http2(&stream)) => match protocol {
+                Ok(Ok(is_http2)) => is_http2,
+                _ => return debug!("{client} connected and said nothing"),
+            },
+            () = self.closing() => return,
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            return debug!("{client} is gone: {error}");
+        }
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(self.limits.stalled_write));
+        let stream = TokioIo::new(Box::pin(stream));
+        let asked = AtomicUsize::new(0);
+        let open = Gauge::default();
+        let count = |request: &mut hyper::Request<Incoming>| {
+            asked.fetch_add(1, Ordering::Relaxed);
+            request.extensions_mut().insert(ConnectInfo(client));
+        };
+        let ended = if is_http2 {
+            let service = service_fn(|mut request| {
+                count(&mut request);
+                let (open, answer) = (Present::new(&open), self.router.clone().call(request));
+                let answer = async move {
+                    let _open = open;
+                    answer.await
+                };
+                // The protocol runs it in a task of its own.
+                answer.in_current_span()
+            });
+            let connection = self.http2().serve_connection(stream, service);
+            self.run(connection, &asked, self.idle(&asked, &open)).await
+        } else {
+            let service = service_fn(|mut request| {
+                count(&mut request);
+                self.router.clone().call(request)
+            });
+            // The protocol's own timer for headers tells idle connections.
+            let idle = std::future::pending();
+            self.run(self.http1().serve_connection(stream, service), &asked, idle).await
+        };
+        if let Err(error) = ended {
+            debug!("connection of {client}: {error}");
+        }
+    }
+
+    fn http1(&self) -> http1::Builder {
+        let mut http1 = http1::Builder::new();
+        http1
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.header)
+            .max_header_size(self.limits.header_bytes)
+            .max_buf_size(self.limits.header_bytes)
+            // A client that has said everything, such as `nc -N`, still gets its answer.
+            .half_close(true);
+        http1
+    }
+
+    fn http2(&self) -> http2::Builder<TokioExecutor> {
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
+            .timer(TokioTimer::new())
+            .keep_alive_interval(self.limits.header)
+            .keep_alive_timeout(self.limits.first_byte)
+            .max_concurrent_streams(MOST_STREAMS)
+            .max_header_list_size(u32::try_from(self.limits.header_bytes).unwrap_or(u32::MAX))
+            .max_send_buf_size(self.limits.header_bytes);
+        http2
+    }
+
+    /// Runs a connection to its end, which is near when the service stops or the client is idle.
+    async fn run<C: GracefulConnection>(
+        &self,
+        connection: C,
+        asked: &AtomicUsize,
+        idle: impl Future<Output = ()>,
+    ) -> Result<(), String>
+    where
+        C::Error: Display,
+    {
+        let mut connection = pin!(connection);
+        let ended = tokio::select! {
+            biased;
+            ended = &mut connection => ended,
+            () = self.closing() => {
+                // hyper would wait for the rest of a first request that is not all there.
+                if asked.load(Ordering::Relaxed) == 0 {
+                    return Err("the first request was not finished".to_owned());
+                }
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+            () = idle => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        ended.map_err(|error| error.to_string())
+    }
+
+    async fn closing(&self) {
+        self.stop.cancelled().await;
+        sleep(LINGER).await;
+    }
+
+    /// Waits until no request has come for as long as a header may take, and none is open.
+    async fn idle(&self, asked: &AtomicUsize, open: &Gauge) {
+        loop {
+            let before = asked.load(Ordering::Relaxed);
+            sleep(self.limits.header).await;
+            if asked.load(Ordering::Relaxed) == before && open.get() == 0 {
+                return;
+            }
+        }
+    }
+}
+
+/// Waits for as many of the first bytes as tell the protocol, and leaves them to be read.
+async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
+    let peek = || {
+        let mut first = [0; PREFACE.len()];
+        let (_, received) = recv(stream, &mut first, RecvFlags::PEEK)?;
+        let undecided = (1..PREFACE.len()).contains(&received);
+        match undecided && PREFACE.starts_with(&first[..received]) {
+            true => Err(io::ErrorKind::WouldBlock.into()),
+            false => Ok(first == PREFACE),
+        }
+    };
+    // Not tokio's own peek, which would say again and again that half the bytes are there.
+    stream.async_io(Interest::READABLE, peek).await
+}

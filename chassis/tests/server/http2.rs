@@ -1,0 +1,120 @@
+//! HTTP/2 without TLS, on the port that HTTP/1.1 has.
+
+use std::{future::Future, thread, time::Duration};
+
+use chassis::Limits;
+use reqwest::{Client, StatusCode, Version};
+use testkit::{PATIENCE, Service};
+use tokio::{runtime::Runtime, task::JoinSet};
+
+use crate::{GET, SHORT, patient, start};
+
+/// What a client says first: the preface and its settings, which are the usual ones.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+/// The type of a frame with settings, at its place.
+const SETTINGS: (usize, u8) = (3, 4);
+
+fn with_client<F: Future>(test: impl FnOnce(Client) -> F) -> F::Output {
+    let client = Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
+    Runtime::new().unwrap().block_on(test(client))
+}
+
+fn url(service: &Service, path: &str) -> String {
+    format!("http://{}{path}", service.address)
+}
+
+#[test]
+fn one_port_speaks_both_protocols() {
+    let service = start(patient());
+    let mut old = service.connect();
+    with_client(async |client| {
+        for _ in 0..2 {
+            let answer = client.get(url(&service, "/")).send().await.unwrap();
+            assert_eq!((answer.version(), answer.status()), (Version::HTTP_2, StatusCode::OK));
+            assert_eq!(answer.text().await.unwrap(), "hello\n");
+            old.send(GET);
+            assert_eq!(old.answer().text(), "hello\n");
+        }
+        let large = vec![7; 1_000_000];
+        let answer = client.post(url(&service, "/length")).body(large).send().await.unwrap();
+        assert_eq!(answer.text().await.unwrap(), "1000000");
+    });
+}
+
+#[test]
+fn the_protocol_is_told_however_slowly_its_first_bytes_come() {
+    let service = start(patient());
+    let mut new = service.connect();
+    let mut old = service.connect();
+    let post = "POST /length HTTP/1.1\r\nHost: here\r\nContent-Length: 3\r\n\r\nabc";
+    for number in 0..PREFACE.len().max(post.len()) {
+        new.try_send(PREFACE.get(number..=number).unwrap_or_default()).unwrap();
+        old.try_send(post.as_bytes().get(number..=number).unwrap_or_default()).unwrap();
+        thread::sleep(Duration::from_millis(2));
+    }
+    assert_eq!(old.answer().text(), "3");
+    service.stop();
+    let said = new.rest();
+    assert_eq!(said.get(SETTINGS.0), Some(&SETTINGS.1), "{said:?}");
+}
+
+#[test]
+fn more_requests_than_one_connection_may_have_wait_for_their_turn() {
+    let service = start(patient());
+    let statuses = with_client(async |client| {
+        let mut answers = JoinSet::new();
+        for _ in 0..2000 {
+            answers.spawn(client.get(url(&service, "/")).send());
+        }
+        answers.join_all().await
+    });
+    assert!(statuses.into_iter().all(|answer| answer.unwrap().status() == StatusCode::OK));
+}
+
+#[test]
+fn requests_are_answered_when_the_service_stops() {
+    let service = start(patient());
+    with_client(async |client| {
+        let mut answers = JoinSet::new();
+        for _ in 0..50 {
+            answers.spawn(client.get(url(&service, "/wait")).send());
+        }
+        tokio::time::sleep(SHORT).await;
+        service.stop();
+        for answer in answers.join_all().await {
+            let answer = answer.unwrap();
+            assert_eq!(answer.status(), StatusCode::OK);
+            // The protocol has another way to say so.
+            assert_eq!(answer.headers().get("connection"), None);
+            assert_eq!(answer.text().await.unwrap(), "waited\n");
+        }
+    });
+    service.wait(PATIENCE);
+}
+
+#[test]
+fn an_idle_client_is_left_and_a_waiting_one_is_not() {
+    let service = start(Limits { header: SHORT, first_byte: 2 * SHORT, ..patient() });
+    let mut idle = service.connect();
+    idle.send(PREFACE);
+    // It never answers a ping.
+    assert_eq!(idle.rest().get(SETTINGS.0), Some(&SETTINGS.1));
+    with_client(async |client| {
+        let answer = client.get(url(&service, "/late")).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+    });
+}
+
+#[test]
+fn nonsense_ends_its_own_connection_alone() {
+    let service = start(patient());
+    let mut good = service.connect();
+    for nonsense in [&b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"[..], b"PRI / HTTP/1.1\r\n\r\n", b"PRI"] {
+        let mut client = service.connect();
+        client.send([nonsense, &[0xff; 100]].concat());
+        let _ = client.rest();
+    }
+    good.send(GET);
+    assert_eq!(good.answer().status, 200);
+}
