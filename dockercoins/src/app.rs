@@ -88,7 +88,7 @@ impl App {
             let (name, version) = (format!("worker_{number}"), version.to_owned());
             let insight = Insight::new(name, version, worker_metrics.clone());
             let peers = worker::Http::new(&worker_settings, resolver.clone())?;
-            let worker = Worker::new(worker_settings.clone(), peers, store.clone(), insight);
+            let worker = Worker::new(worker_settings.clone(), peers, store.clone(), insight)?;
             let run = worker.clone().run(shutdown.stop.clone(), shutdown.timeout);
             mining.spawn(run.instrument(part("worker", number)));
             workers.push(worker);

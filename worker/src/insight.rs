@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -26,12 +26,21 @@ const MOST_RNGS: usize = 500;
 /// What rounding may add to the times that a peer tells.
 const ROUNDING: Duration = Duration::from_millis(1);
 
+/// Somebody who sees each measurement.
+pub trait Watch: Send + Sync {
+    /// So much time was spent in a stage.
+    fn spent(&self, stage: &'static str, took: Duration);
+    /// A peer failed, in this way.
+    fn failed(&self, peer: &'static str, kind: &'static str);
+}
+
 /// What one worker knows of itself.
 pub struct Insight {
     host: String,
     version: String,
     pub(crate) metrics: Metrics,
     seen: Mutex<Seen>,
+    watch: Option<Arc<dyn Watch>>,
 }
 
 #[derive(Default)]
@@ -45,7 +54,12 @@ struct Seen {
 impl Insight {
     /// Nothing yet, of a worker with this name and version.
     pub fn new(host: String, version: String, metrics: Metrics) -> Self {
-        Self { host, version, metrics, seen: Mutex::default() }
+        Self { host, version, metrics, seen: Mutex::default(), watch: None }
+    }
+
+    /// The same, with somebody who sees each measurement.
+    pub fn watched(self, watch: Arc<dyn Watch>) -> Self {
+        Self { watch: Some(watch), ..self }
     }
 
     /// Seconds in each stage so far, over all loops.
@@ -146,6 +160,9 @@ impl Insight {
     }
 
     fn spent(&self, stage: &'static str, took: Duration) {
+        if let Some(watch) = &self.watch {
+            watch.spent(stage, took);
+        }
         let took = took.as_secs_f64();
         self.metrics.stages.get_or_create(&Stage { stage }).observe(took);
         let stages = &mut self.seen().stages;
@@ -162,6 +179,9 @@ impl Insight {
     }
 
     fn failed(&self, peer: &'static str, kind: &'static str) {
+        if let Some(watch) = &self.watch {
+            watch.failed(peer, kind);
+        }
         self.metrics.errors.get_or_create(&Trouble { peer, kind }).inc();
     }
 

@@ -7,6 +7,9 @@ use store::{Batch, Coin};
 
 use crate::Metrics;
 
+/// The most coins in a batch, which is one command to redis.
+const MOST_COINS: usize = 10_000;
+
 /// The books of one run of a worker.
 pub(crate) struct Ledger {
     run: String,
@@ -36,17 +39,22 @@ impl Ledger {
         &self.run
     }
 
-    /// Enters one unit of work, with the coin if it gave one.
-    pub(crate) fn enter(&self, coin: Option<Coin>) {
+    /// Enters units of work, with the coins that they gave.
+    pub(crate) fn enter(&self, units: u64, coins: Vec<Coin>) {
         let mut books = self.books();
-        books.hashes += 1;
-        books.total.0 += 1;
-        books.total.1 += u64::from(coin.is_some());
-        self.metrics.units.inc();
-        self.metrics.pending_units.inc();
-        self.metrics.coins.inc_by(coin.is_some().into());
-        self.metrics.pending_coins.inc_by(coin.is_some().into());
-        books.coins.extend(coin);
+        books.hashes += units;
+        books.total.0 += units;
+        books.total.1 += coins.len() as u64;
+        self.metrics.units.inc_by(units);
+        self.metrics.pending_units.inc_by(units as i64);
+        self.metrics.coins.inc_by(coins.len() as u64);
+        self.metrics.pending_coins.inc_by(coins.len() as i64);
+        books.coins.extend(coins);
+    }
+
+    /// Whether a batch has no room for more coins.
+    pub(crate) fn is_full(&self) -> bool {
+        self.books().coins.len() >= MOST_COINS
     }
 
     /// The batch that was sent and not acknowledged.
@@ -58,11 +66,13 @@ impl Ledger {
     pub(crate) fn close_batch(&self) -> Batch {
         let mut books = self.books();
         books.sequence += 1;
+        let rest = books.coins.len().min(MOST_COINS);
+        let rest = books.coins.split_off(rest);
         let batch = Batch {
             run: self.run.clone(),
             sequence: books.sequence,
             hashes: std::mem::take(&mut books.hashes),
-            coins: std::mem::take(&mut books.coins),
+            coins: std::mem::replace(&mut books.coins, rest),
         };
         books.sent = Some(batch.clone());
         batch
@@ -97,12 +107,30 @@ impl Ledger {
 mod tests {
     use super::*;
 
+    fn coin() -> Coin {
+        Coin { hash: "0".repeat(64), bytes: [0; 32] }
+    }
+
+    #[test]
+    fn coins_that_have_no_room_wait_for_the_next_batch() {
+        let ledger = Ledger::new(Metrics::default());
+        ledger.enter(2 * MOST_COINS as u64, vec![coin(); MOST_COINS + 1]);
+        assert!(ledger.is_full());
+        let first = ledger.close_batch();
+        assert_eq!((first.hashes, first.coins.len()), (2 * MOST_COINS as u64, MOST_COINS));
+        assert!(!ledger.is_full());
+        ledger.acknowledge();
+        assert_eq!(ledger.pending(), (0, 1));
+        let second = ledger.close_batch();
+        assert_eq!((second.hashes, second.coins.len()), (0, 1));
+    }
+
     #[test]
     fn a_batch_is_sent_unchanged_until_it_is_acknowledged() {
         let ledger = Ledger::new(Metrics::default());
-        ledger.enter(None);
+        ledger.enter(1, Vec::new());
         let first = ledger.close_batch();
-        ledger.enter(Some(Coin { hash: "0".repeat(64), bytes: [0; 32] }));
+        ledger.enter(1, vec![coin()]);
         assert_eq!(ledger.unacknowledged(), Some(first.clone()));
         assert_eq!(ledger.pending(), (2, 1));
         ledger.acknowledge();

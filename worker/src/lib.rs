@@ -1,11 +1,13 @@
 //! worker mines: random bytes from rng, their hash from hasher, and whatever starts with a zero is
 //! a coin.
 //!
-//! In reading order: [`Worker`] is the loop, [`Peers`] how it reaches the services, [`Insight`] what
-//! it knows of itself.
+//! In reading order: [`Worker`] is the loop, [`Peers`] how it reaches the services, over [`Http`] in
+//! life, [`Insight`] what it knows of itself, and [`load`] the same worker as an instrument.
 
+mod http;
 mod insight;
 mod ledger;
+pub mod load;
 mod metrics;
 mod mine;
 mod peers;
@@ -15,10 +17,11 @@ use std::{num::NonZero, time::Duration};
 use clap::ValueEnum;
 
 pub use crate::{
-    insight::Insight,
+    http::{Http, Resolver},
+    insight::{Insight, Watch},
     metrics::Metrics,
     mine::Worker,
-    peers::{BaseUrl, Http, Peers, Resolver},
+    peers::{BaseUrl, Peers},
 };
 
 /// How connections to rng and hasher are used.
@@ -28,6 +31,8 @@ pub enum Connections {
     PerRequest,
     /// Connections are kept and used again.
     KeepAlive,
+    /// All requests to a peer share one connection of HTTP/2, which the original does not speak.
+    Http2,
 }
 
 /// What the worker can be told.
@@ -58,6 +63,10 @@ pub struct Settings {
     /// How connections to rng and hasher are used.
     #[arg(long, env, default_value = "per-request")]
     pub connections: Connections,
+    /// Units of work that one request to rng and one to hasher make together; the original services
+    /// know only 1.
+    #[arg(long, env, default_value = "1", value_parser = chassis::parse_count)]
+    pub batch: NonZero<u16>,
     /// What the hash of a coin starts with, in lowercase hex.
     #[arg(long, env, default_value = "0", value_parser = parse_prefix)]
     pub coin_prefix: String,

@@ -6,7 +6,7 @@ use anyhow::Result;
 use chassis::Chassis;
 use clap::Parser;
 use store::{RedisUrl, Store};
-use worker::{Http, Insight, Metrics, Worker};
+use worker::{Http, Insight, Metrics, Worker, load};
 
 /// Mines DockerCoins with the help of rng and hasher, and keeps them in redis.
 #[derive(Parser)]
@@ -14,6 +14,8 @@ use worker::{Http, Insight, Metrics, Worker};
 struct Settings {
     #[command(flatten)]
     worker: worker::Settings,
+    #[command(flatten, next_help_heading = "Load generator")]
+    load: load::Settings,
     /// Where redis is; rediss:// is TLS.
     #[arg(long, env, default_value = "redis://redis:6379", hide_env_values = true)]
     redis_url: RedisUrl,
@@ -21,23 +23,37 @@ struct Settings {
     service: chassis::Service,
 }
 
-#[tokio::main]
-async fn main() {
-    chassis::exit(run().await)
+fn main() {
+    chassis::run(run)
 }
 
-async fn run() -> Result<()> {
-    let settings: Settings = chassis::load()?;
+async fn run(mut settings: Settings) -> Result<()> {
+    settings.service.shared.log_to_stderr = settings.load.is_asked()?;
+    let other = match &settings.load.compare {
+        Some(flags) => Some(chassis::load_with::<Settings>(flags.split_whitespace())?),
+        None => None,
+    };
     let mut chassis = Chassis::start_traced("worker", &settings.service)?;
+    let metrics = Metrics::register(&mut chassis.registry);
+    let version = settings.service.shared.dockercoins_version.clone();
+    let insight = || Insight::new(chassis::hostname(), version.clone(), metrics.clone());
+    let worker = |settings: &Settings, store: Store, insight: Insight| {
+        let peers = Http::new(&settings.worker, Arc::new(|_| None))?;
+        Worker::new(settings.worker.clone(), peers, store, insight)
+    };
     let store = Store::redis(&settings.redis_url)?;
     store.register(&mut chassis.registry);
-    let metrics = Metrics::register(&mut chassis.registry);
-    let version = settings.service.shared.dockercoins_version;
-    let insight = Insight::new(chassis::hostname(), version, metrics);
-    let peers = Http::new(&settings.worker, Arc::new(|_| None))?;
-    let worker = Worker::new(settings.worker, peers, store, insight);
     let shutdown = chassis.serve_admin();
     shutdown.set_ready();
-    worker.run(shutdown.stop, shutdown.timeout).await;
-    Ok(())
+    if settings.service.shared.log_to_stderr {
+        let sides: Vec<_> = [&settings].into_iter().chain(&other).collect();
+        let build = |side: &&Settings, watch| {
+            worker(side, Store::redis(&side.redis_url)?, insight().watched(watch))
+        };
+        load::run(&settings.load, &sides, build, &shutdown).await
+    } else {
+        let worker = worker(&settings, store, insight())?;
+        worker.run(shutdown.stop, shutdown.timeout).await;
+        Ok(())
+    }
 }

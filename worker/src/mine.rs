@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
+use bytes::Bytes;
 use chassis::trace;
 use store::{Coin, Store};
 use tokio::{
@@ -13,7 +14,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, info};
 
-use crate::{Insight, Peers, Settings, ledger::Ledger, peers};
+use crate::{
+    Insight, Peers, Settings,
+    ledger::Ledger,
+    peers::{BLOCK, Hashes, Questions},
+};
 
 /// How long a peer that has been asked is waited for when the worker stops, since it has probably
 /// done that work already.
@@ -28,6 +33,7 @@ const LAST_RETRY: Duration = Duration::from_millis(200);
 /// A worker: its settings, its peers and its books.
 pub struct Worker<P> {
     settings: Settings,
+    questions: Questions,
     peers: P,
     store: Store,
     ledger: Ledger,
@@ -37,22 +43,30 @@ pub struct Worker<P> {
 }
 
 impl<P: Peers> Worker<P> {
-    /// A worker that has not begun yet.
-    pub fn new(settings: Settings, peers: P, store: Store, insight: Insight) -> Arc<Self> {
+    /// A worker that has not begun yet. Fails when no request can be built from the settings.
+    pub fn new(settings: Settings, peers: P, store: Store, insight: Insight) -> Result<Arc<Self>> {
+        let batch = settings.batch.get().into();
+        let questions = Questions::new(&settings.rng_url, &settings.hasher_url, batch)?;
         insight.metrics.loops.inc_by(settings.concurrency.get().into());
-        Arc::new(Self {
+        Ok(Arc::new(Self {
             settings,
+            questions,
             peers,
             store,
             ledger: Ledger::new(insight.metrics.clone()),
             due: Mutex::new(Instant::now()),
             insight,
-        })
+        }))
     }
 
     /// What this worker knows of itself.
     pub fn insight(&self) -> &Insight {
         &self.insight
+    }
+
+    /// What this worker was told.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Hashes and coins of this worker so far.
@@ -64,22 +78,39 @@ impl<P: Peers> Worker<P> {
     /// done, for at most `patience`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken, patience: Duration) {
         let worker = self.clone();
-        let announcing = async { stop.run_until_cancelled(worker.announce()).await };
         let mining = async {
             while !stop.is_cancelled() {
-                if let Err(error) = self.clone().mine_until_error(&stop).await {
+                if let Err(error) = worker.clone().mine_until_error(&stop).await {
                     error!("{error:#}");
-                    let retry = self.settings.retry;
+                    let retry = worker.settings.retry;
                     info!("Waiting {} and restarting.", humantime::format_duration(retry));
-                    self.insight.set_trouble(Some(format!("{error:#}")));
+                    worker.insight.set_trouble(Some(format!("{error:#}")));
                     stop.run_until_cancelled(sleep(retry)).await;
                 }
             }
         };
-        tokio::join!(mining, announcing);
+        self.attend(mining, &stop, patience).await;
+    }
+
+    /// Tells everybody of this worker while it mines, and reports at the end what it has done.
+    pub(crate) async fn attend<T>(
+        &self,
+        mining: impl Future<Output = T>,
+        stop: &CancellationToken,
+        patience: Duration,
+    ) -> T {
+        let ended = CancellationToken::new();
+        let mining = async {
+            let _ended = ended.clone().drop_guard();
+            mining.await
+        };
+        let announcing = ended.run_until_cancelled(stop.run_until_cancelled(self.announce()));
+        let (result, _) = tokio::join!(mining, announcing);
+        self.insight.metrics.loops.dec_by(self.settings.concurrency.get().into());
         self.report_the_rest(patience).await;
         // Who cannot be told will notice that nothing is said any more.
         let _ = timeout(LAST_ANSWER, self.store.leave(self.ledger.run())).await;
+        result
     }
 
     /// Tells everybody once a second how this worker does.
@@ -116,47 +147,67 @@ impl<P: Peers> Worker<P> {
 
     async fn mine(&self, halt: &CancellationToken) -> Result<()> {
         while !halt.is_cancelled() {
-            self.report_if_due(halt).await?;
-            trace::root("unit of work", self.work_once(halt)).await?;
+            self.step(halt).await?;
         }
         Ok(())
     }
 
-    async fn work_once(&self, halt: &CancellationToken) -> Result<()> {
-        debug!("Doing one unit of work");
+    /// Does one batch of work, and reports if it is time to; tells whether the work was completed
+    /// before `halt`.
+    pub(crate) async fn step(&self, halt: &CancellationToken) -> Result<bool> {
+        self.report_if_due(halt).await?;
+        trace::root("unit of work", self.work_once(halt)).await
+    }
+
+    async fn work_once(&self, halt: &CancellationToken) -> Result<bool> {
+        debug!("Doing {} of work", units(self.settings.batch.get()));
         let Some(bytes) = halt.run_until_cancelled(self.pause_and_get_random_bytes(halt)).await
         else {
-            return Ok(());
+            return Ok(false);
         };
         let bytes = bytes?;
-        let Some(hash) = or_late(halt, self.hash(bytes)).await else {
-            return Ok(());
+        let Some(hashes) = or_late(halt, self.hash(bytes.clone())).await else {
+            return Ok(false);
         };
-        let hash = hash?;
-        if hash.starts_with(&self.settings.coin_prefix) {
-            info!("Coin found: {}...", &hash[..8]);
-            self.ledger.enter(Some(Coin { hash, bytes }));
-        } else {
-            debug!("No coin found");
-            self.ledger.enter(None);
+        let coins = self.coins(&bytes, &hashes?);
+        for coin in &coins {
+            info!("Coin found: {}...", &coin.hash[..8]);
         }
-        Ok(())
+        if coins.is_empty() {
+            debug!("No coin found");
+        }
+        self.ledger.enter(self.settings.batch.get().into(), coins);
+        Ok(true)
     }
 
-    async fn pause_and_get_random_bytes(&self, halt: &CancellationToken) -> Result<[u8; 32]> {
+    async fn pause_and_get_random_bytes(&self, halt: &CancellationToken) -> Result<Bytes> {
         let pause = trace::span("pause", chassis::simulate(self.settings.delay, halt));
         self.insight.pause(pause).await;
-        self.insight.rng(peers::random_bytes(&self.peers, &self.settings.rng_url)).await
+        self.insight.rng(self.questions.random_bytes(&self.peers)).await
     }
 
-    async fn hash(&self, bytes: [u8; 32]) -> Result<String> {
-        self.insight.hasher(peers::hash(&self.peers, &self.settings.hasher_url, bytes)).await
+    async fn hash(&self, bytes: Bytes) -> Result<Hashes> {
+        self.insight.hasher(self.questions.hash(&self.peers, bytes)).await
+    }
+
+    fn coins(&self, bytes: &[u8], hashes: &Hashes) -> Vec<Coin> {
+        let prefix = self.settings.coin_prefix.as_bytes();
+        let (blocks, _) = bytes.as_chunks::<BLOCK>();
+        let work = blocks.iter().zip(hashes.iter());
+        let coins = work.filter(|(_, hash)| hash.starts_with(prefix));
+        let coin = |(bytes, hash): (&[u8; BLOCK], &[u8])| Coin {
+            hash: String::from_utf8_lossy(hash).into_owned(),
+            bytes: *bytes,
+        };
+        coins.map(coin).collect()
     }
 
     async fn report_if_due(&self, halt: &CancellationToken) -> Result<()> {
-        // One loop reports, the others go on mining.
-        if let Ok(mut due) = self.due.try_lock()
-            && *due <= Instant::now()
+        // One loop reports, the others go on mining; unless coins come faster than redis takes them.
+        let full = self.ledger.is_full();
+        let due = if full { Some(self.due.lock().await) } else { self.due.try_lock().ok() };
+        if let Some(mut due) = due
+            && (*due <= Instant::now() || self.ledger.is_full())
         {
             or_late(halt, self.report()).await.unwrap_or(Ok(()))?;
             *due = Instant::now() + self.settings.interval;
@@ -201,6 +252,10 @@ impl<P: Peers> Worker<P> {
             );
         }
     }
+}
+
+fn units(count: u16) -> String {
+    if count == 1 { "one unit".to_owned() } else { format!("{count} units") }
 }
 
 /// Awaits a future, but not much longer than `halt`.

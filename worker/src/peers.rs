@@ -1,33 +1,30 @@
 //! rng and hasher as the worker sees them: it believes nothing that it has not checked.
 
-use std::{
-    error::Error, fmt, future::Future, net::SocketAddr, str::FromStr, sync::Arc, time::Duration,
-};
+use std::{error::Error, fmt, future::Future, str::FromStr};
 
 use anyhow::{Context, Result};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use chassis::{Served, ServerTiming, trace};
-use http::{Request, Response, StatusCode, header::CONTENT_TYPE};
-use rand::seq::SliceRandom;
-use reqwest::{
-    Client, Url,
-    dns::{Addrs, Name, Resolve, Resolving},
-    redirect::Policy,
-};
+use http::{HeaderValue, Method, Response, StatusCode, header::CONTENT_TYPE};
+use reqwest::{Request, Url};
 
-use crate::{Connections, Settings};
+/// Random bytes in a unit of work.
+pub(crate) const BLOCK: usize = 32;
 
-/// How long connecting may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Hex digits of a hash.
+const DIGITS: usize = 64;
 
-/// The largest answer that is read, in bytes; right answers have at most 64.
+/// The largest answer that is read, in bytes, where right answers are smaller.
 const MAX_ANSWER: usize = 1024;
 
 /// How requests reach the peers: over HTTP in life, straight into their routers in a simulation.
 pub trait Peers: Send + Sync + 'static {
-    /// Sends a request and returns the whole answer, whatever its status.
-    fn send(&self, request: Request<Bytes>)
-    -> impl Future<Output = Result<Response<Bytes>>> + Send;
+    /// Sends a request and returns the whole answer, whatever its status, of up to `limit` bytes.
+    fn send(
+        &self,
+        request: Request,
+        limit: usize,
+    ) -> impl Future<Output = Result<Response<Bytes>>> + Send;
 }
 
 /// Where a peer is. Its requests are built below this URL, which may have a path.
@@ -75,8 +72,8 @@ pub(crate) struct PeerError {
 impl PeerError {
     pub(crate) const KINDS: [&str; 5] = ["connect", "timeout", "status", "answer", "other"];
 
-    fn new(kind: &'static str, text: impl Into<String>) -> Self {
-        Self { kind, text: text.into() }
+    pub(crate) fn new(kind: &'static str, text: String) -> Self {
+        Self { kind, text }
     }
 }
 
@@ -88,139 +85,95 @@ impl fmt::Display for PeerError {
 
 impl Error for PeerError {}
 
-/// Asks rng for 32 random bytes.
-pub(crate) async fn random_bytes(peers: &impl Peers, rng: &BaseUrl) -> Result<Answer<[u8; 32]>> {
-    let bytes = |body: Bytes| {
-        let text = || format!("{} bytes came instead of 32", body.len());
-        body[..].try_into().map_err(|_| PeerError::new("answer", text()))
-    };
-    let request = Request::get(rng.0.join("32")?.as_str()).body(Bytes::new())?;
-    trace::call("GET rng", exchange(peers, request, bytes)).await.with_context(|| rng.to_string())
-}
+/// The hashes of a batch, checked: lowercase hex, in lines where there is more than one.
+pub(crate) struct Hashes(Bytes);
 
-/// Asks hasher for the hash of the bytes, in hex.
-pub(crate) async fn hash(
-    peers: &impl Peers,
-    hasher: &BaseUrl,
-    bytes: [u8; 32],
-) -> Result<Answer<String>> {
-    let request = Request::post(hasher.0.as_str())
-        .header(CONTENT_TYPE, "application/octet-stream")
-        .body(Bytes::copy_from_slice(&bytes))?;
-    let asking = trace::call("POST hasher", exchange(peers, request, hex_digits));
-    asking.await.with_context(|| hasher.to_string())
-}
-
-fn hex_digits(body: Bytes) -> Result<String, PeerError> {
-    if body.len() != 64 {
-        let text = format!("{} bytes came instead of 64 hex digits", body.len());
-        return Err(PeerError::new("answer", text));
+impl Hashes {
+    /// One hash after the other.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.chunks(DIGITS + 1).map(|line| &line[..DIGITS])
     }
-    let lowercase = body.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let text = String::from_utf8(body.into()).ok().filter(|_| lowercase);
-    text.ok_or_else(|| PeerError::new("answer", "something else came instead of 64 hex digits"))
+}
+
+/// Where rng and hasher are asked for batches.
+pub(crate) struct Questions {
+    rng: (BaseUrl, Url),
+    hasher: (BaseUrl, Url),
+    batch: usize,
+}
+
+impl Questions {
+    /// Batches of so many units of work; the original services know only batches of one.
+    pub(crate) fn new(rng: &BaseUrl, hasher: &BaseUrl, batch: usize) -> Result<Self> {
+        let hash = if batch == 1 { "" } else { "blocks/32" };
+        Ok(Self {
+            rng: (rng.clone(), rng.0.join(&(batch * BLOCK).to_string())?),
+            hasher: (hasher.clone(), hasher.0.join(hash)?),
+            batch,
+        })
+    }
+
+    /// Asks rng for the random bytes of a batch.
+    pub(crate) async fn random_bytes(&self, peers: &impl Peers) -> Result<Answer<Bytes>> {
+        let (rng, url) = &self.rng;
+        let right = self.batch * BLOCK;
+        let check = |body: Bytes| match body.len() == right {
+            true => Ok(body),
+            false => Err(format!("{} bytes came instead of {right}", body.len())),
+        };
+        let request = Request::new(Method::GET, url.clone());
+        trace::call("GET rng", exchange(peers, request, right, check))
+            .await
+            .with_context(|| rng.to_string())
+    }
+
+    /// Asks hasher for the hash of each 32 bytes.
+    pub(crate) async fn hash(&self, peers: &impl Peers, bytes: Bytes) -> Result<Answer<Hashes>> {
+        let (hasher, url) = &self.hasher;
+        let right = if self.batch == 1 { DIGITS } else { self.batch * (DIGITS + 1) };
+        let check = |body: Bytes| {
+            if body.len() != right {
+                let unit = if self.batch == 1 { "hex digits" } else { "bytes of hex in lines" };
+                return Err(format!("{} bytes came instead of {right} {unit}", body.len()));
+            }
+            match body.chunks(DIGITS + 1).all(is_hash) {
+                true => Ok(Hashes(body)),
+                false => Err(format!("something else came instead of {DIGITS} hex digits")),
+            }
+        };
+        let mut request = Request::new(Method::POST, url.clone());
+        let octets = HeaderValue::from_static("application/octet-stream");
+        request.headers_mut().insert(CONTENT_TYPE, octets);
+        *request.body_mut() = Some(bytes.into());
+        trace::call("POST hasher", exchange(peers, request, right, check))
+            .await
+            .with_context(|| hasher.to_string())
+    }
+}
+
+/// Whether a line begins with the digits of a hash, and ends there.
+fn is_hash(line: &[u8]) -> bool {
+    let (digits, end) = line.split_at(DIGITS);
+    // Without a branch for each digit, which would take longer than hashing.
+    let digits = digits
+        .iter()
+        .fold(true, |right, digit| right & (digit.is_ascii_digit() | matches!(digit, b'a'..=b'f')));
+    digits && (end.is_empty() || end == b"\n")
 }
 
 async fn exchange<T>(
     peers: &impl Peers,
-    mut request: Request<Bytes>,
-    read: impl FnOnce(Bytes) -> Result<T, PeerError>,
+    mut request: Request,
+    right: usize,
+    check: impl FnOnce(Bytes) -> Result<T, String>,
 ) -> Result<Answer<T>> {
     trace::inject(request.headers_mut());
     // In a box, since it is large and what is around it would copy it again and again.
-    let answer = Box::pin(peers.send(request)).await?;
+    let answer = Box::pin(peers.send(request, right.max(MAX_ANSWER))).await?;
     if answer.status() != StatusCode::OK {
         return Err(PeerError::new("status", format!("status {}", answer.status())).into());
     }
     let (timing, served) = (ServerTiming::of(answer.headers()), Served::of(answer.headers()));
-    Ok(Answer { value: read(answer.into_body())?, timing, served })
-}
-
-/// Finds the addresses behind a name. An address with port 0 means the port of the URL.
-pub type Resolver = Arc<dyn Fn(&str) -> Option<Vec<SocketAddr>> + Send + Sync>;
-
-/// The peers over HTTP.
-pub struct Http {
-    client: Client,
-    timeout: Duration,
-}
-
-impl Http {
-    /// A client after the settings; names that `resolver` does not know are left to the host.
-    pub fn new(settings: &Settings, resolver: Resolver) -> Result<Self> {
-        let idle = match settings.connections {
-            Connections::PerRequest => 0,
-            Connections::KeepAlive => usize::MAX,
-        };
-        let client = Client::builder()
-            .dns_resolver(Arc::new(Shuffled(resolver)))
-            .pool_max_idle_per_host(idle)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(settings.timeout)
-            .redirect(Policy::none())
-            .no_proxy()
-            .build()?;
-        Ok(Self { client, timeout: settings.timeout })
-    }
-
-    async fn fetch(&self, request: Request<Bytes>) -> reqwest::Result<Option<Response<Bytes>>> {
-        let mut answer = self.client.execute(request.try_into()?).await?;
-        let mut body = BytesMut::new();
-        while let Some(chunk) = answer.chunk().await? {
-            if body.len() + chunk.len() > MAX_ANSWER {
-                return Ok(None);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        let mut whole = Response::new(body.freeze());
-        *whole.status_mut() = answer.status();
-        *whole.headers_mut() = std::mem::take(answer.headers_mut());
-        Ok(Some(whole))
-    }
-}
-
-impl Peers for Http {
-    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>> {
-        let error = match self.fetch(request).await {
-            Ok(Some(answer)) => return Ok(answer),
-            Ok(None) => PeerError::new("answer", format!("more than {MAX_ANSWER} bytes came")),
-            Err(error) if error.is_timeout() && error.is_connect() => {
-                PeerError::new("connect", format!("no connection within {CONNECT_TIMEOUT:?}"))
-            }
-            Err(error) if error.is_timeout() => {
-                PeerError::new("timeout", format!("no answer within {:?}", self.timeout))
-            }
-            Err(error) if error.is_connect() => {
-                PeerError::new("connect", root_cause(&error).to_string())
-            }
-            Err(error) => PeerError::new("other", root_cause(&error).to_string()),
-        };
-        Err(error.into())
-    }
-}
-
-/// The innermost error, which says what happened; the outer ones say where in the client.
-fn root_cause<'a>(mut error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error
-}
-
-/// Resolves a name for each new connection and tries its addresses in random order, because a
-/// resolver may sort them, and the first one alone would get every request.
-struct Shuffled(Resolver);
-
-impl Resolve for Shuffled {
-    fn resolve(&self, name: Name) -> Resolving {
-        let known = (self.0)(name.as_str());
-        Box::pin(async move {
-            let mut addresses = match known {
-                Some(addresses) => addresses,
-                None => tokio::net::lookup_host((name.as_str(), 0)).await?.collect(),
-            };
-            addresses.shuffle(&mut rand::rng());
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
-    }
+    let value = check(answer.into_body()).map_err(|text| PeerError::new("answer", text))?;
+    Ok(Answer { value, timing, served })
 }

@@ -117,7 +117,7 @@ async fn both_addresses_behind_a_name_are_used_from_the_first_second() {
         _ => Some(vec![hasher]),
     });
     let peers = Http::new(&settings, resolver).unwrap();
-    let worker = Worker::new(settings, peers, Store::memory().unwrap(), crate::insight());
+    let worker = Worker::new(settings, peers, Store::memory().unwrap(), crate::insight()).unwrap();
     let mining = tokio::spawn(worker.run(shutdown.stop.clone(), shutdown.timeout));
     tokio::time::sleep(Duration::from_secs(1)).await;
     for (address, served) in &rngs {

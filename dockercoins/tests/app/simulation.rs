@@ -14,8 +14,9 @@ use std::{
 use anyhow::Result;
 use axum::{Router, body::Body};
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Response;
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+use reqwest::Request;
 use store::Store;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -48,8 +49,8 @@ impl Routers {
 }
 
 impl Peers for Routers {
-    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>> {
-        let request = request.map(Body::from);
+    async fn send(&self, request: Request, limit: usize) -> Result<Response<Bytes>> {
+        let request = http::Request::<reqwest::Body>::try_from(request)?.map(Body::new);
         let response = match request.uri().host() {
             Some("hasher") => self.hasher.clone().oneshot(request).await?,
             _ => {
@@ -60,7 +61,7 @@ impl Peers for Routers {
             }
         };
         let (parts, body) = response.into_parts();
-        Ok(Response::from_parts(parts, axum::body::to_bytes(body, 1024).await?))
+        Ok(Response::from_parts(parts, axum::body::to_bytes(body, limit).await?))
     }
 }
 
@@ -78,7 +79,8 @@ fn simulate(workers: usize, rngs: usize) -> Vec<f64> {
         let stop = CancellationToken::new();
         let started = (0..workers).map(|_| {
             let worker =
-                Worker::new(chassis::defaults(), routers.clone(), store.clone(), crate::insight());
+                Worker::new(chassis::defaults(), routers.clone(), store.clone(), crate::insight())
+                    .unwrap();
             tokio::spawn(worker.clone().run(stop.clone(), Duration::from_secs(8)));
             worker
         });

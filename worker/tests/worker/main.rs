@@ -2,8 +2,10 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod bulk;
 mod exactness;
 mod faults;
+mod load;
 mod logs;
 mod peer;
 mod proxy;

@@ -121,6 +121,17 @@ impl Peer {
         coins
     }
 
+    /// Enters that bytes were hashed, and returns their hash. Before it is sent: the worker may report
+    /// it before this thread runs again.
+    pub(crate) fn enter(&self, bytes: &[u8]) -> String {
+        let hash = hex::encode(Sha256::digest(bytes));
+        self.0.answered.fetch_add(1, Ordering::SeqCst);
+        if hash.starts_with('0') {
+            self.0.coins.lock().unwrap().push((hash.clone(), hex::encode(bytes)));
+        }
+        hash
+    }
+
     fn connection(&self, mut stream: TcpStream) {
         while let Some(body) = request(&mut stream) {
             self.0.requests.fetch_add(1, Ordering::SeqCst);
@@ -139,12 +150,7 @@ pub(crate) fn random_bytes(_: &Peer, _: &[u8], stream: &mut TcpStream) -> bool {
 
 /// The hash of the body.
 pub(crate) fn hash(peer: &Peer, body: &[u8], stream: &mut TcpStream) -> bool {
-    let hash = hex::encode(Sha256::digest(body));
-    // Entered before it is sent: the worker may report it before this thread runs again.
-    peer.0.answered.fetch_add(1, Ordering::SeqCst);
-    if hash.starts_with('0') {
-        peer.0.coins.lock().unwrap().push((hash.clone(), hex::encode(body)));
-    }
+    let hash = peer.enter(body);
     stream.write_all(&ok(hash.as_bytes())).is_ok()
 }
 

@@ -1,0 +1,65 @@
+//! Two sides of a comparison, which had their turns one after the other: A B A B.
+
+use std::fmt::{self, Display, Formatter};
+
+use serde::Serialize;
+
+use crate::load::{record::UNIT, report::Report};
+
+/// All reports of both sides, and the ratios of their medians.
+#[derive(Serialize)]
+pub(crate) struct Comparison<'a> {
+    a: &'a [Report],
+    b: &'a [Report],
+    pub(crate) ratio: Ratio,
+}
+
+/// How many times as much B has.
+#[derive(Serialize)]
+pub(crate) struct Ratio {
+    pub(crate) hashes_per_second: f64,
+    cpu_seconds_per_hash: f64,
+    p50: f64,
+    p99: f64,
+}
+
+impl<'a> Comparison<'a> {
+    pub(crate) fn new(a: &'a [Report], b: &'a [Report]) -> Self {
+        let ratio = |of: fn(&Report) -> f64| median(b, of) / median(a, of);
+        let ratio = Ratio {
+            hashes_per_second: ratio(|report| report.hashes_per_second),
+            cpu_seconds_per_hash: ratio(|report| report.cpu_seconds_per_hash),
+            p50: ratio(|report| report.latencies.get(UNIT).map_or(f64::NAN, |unit| unit.p50)),
+            p99: ratio(|report| report.latencies.get(UNIT).map_or(f64::NAN, |unit| unit.p99)),
+        };
+        Self { a, b, ratio }
+    }
+}
+
+fn median(reports: &[Report], of: fn(&Report) -> f64) -> f64 {
+    let mut values: Vec<f64> = reports.iter().map(of).collect();
+    values.sort_by(f64::total_cmp);
+    let half = values.len() / 2;
+    match values.len() {
+        0 => f64::NAN,
+        n if n % 2 == 1 => values[half],
+        _ => (values[half - 1] + values[half]) / 2.0,
+    }
+}
+
+impl Display for Comparison<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for (a, b) in self.a.iter().zip(self.b) {
+            writeln!(f, "A: {a}\nB: {b}")?;
+        }
+        let Ratio { hashes_per_second, cpu_seconds_per_hash, p50, p99 } = self.ratio;
+        writeln!(
+            f,
+            "B / A, medians: {hashes_per_second:.3} of the hashes/s, {cpu_seconds_per_hash:.3} of"
+        )?;
+        writeln!(
+            f,
+            "the CPU time per hash, {p50:.3} of the p50 and {p99:.3} of the p99 of a unit of work"
+        )
+    }
+}

@@ -1,0 +1,176 @@
+//! The report of one load, for people and for machines.
+
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Display, Formatter},
+    time::Duration,
+};
+
+use clap::ValueEnum;
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use crate::{
+    Peers, Worker,
+    load::{
+        Settings,
+        record::{Record, UNIT},
+    },
+};
+
+/// The stages, in the order in which a unit of work goes through them.
+pub(crate) const STAGES: [&str; 9] = [
+    UNIT,
+    "pause",
+    "rng_queue",
+    "rng_delay",
+    "hasher_delay",
+    "work",
+    "network",
+    "unknown",
+    "redis",
+];
+
+/// What was measured. All times are in seconds.
+#[derive(Clone, Serialize)]
+pub(crate) struct Report {
+    pub(crate) hashes: u64,
+    pub(crate) hashes_per_second: f64,
+    /// From the end of the warm-up to the last answer.
+    pub(crate) seconds: f64,
+    /// CPU time of the worker.
+    pub(crate) cpu_seconds: f64,
+    pub(crate) cpu_seconds_per_hash: f64,
+    pub(crate) latencies: BTreeMap<&'static str, Latency>,
+    /// By kind.
+    pub(crate) errors: BTreeMap<&'static str, u64>,
+    /// By peer and kind.
+    errors_by_peer: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
+    /// Units of work of an open loop that should have begun, but no loop was free.
+    not_begun: usize,
+    connections: String,
+    concurrency: u16,
+    batch: u64,
+    /// Hashes to begin per second.
+    rate: Option<f64>,
+}
+
+/// How long something took.
+#[derive(Clone, Serialize)]
+pub(crate) struct Latency {
+    pub(crate) count: u64,
+    pub(crate) mean: f64,
+    pub(crate) p50: f64,
+    pub(crate) p90: f64,
+    pub(crate) p99: f64,
+    #[serde(rename = "p99.9")]
+    pub(crate) p999: f64,
+    pub(crate) max: f64,
+    /// For any other percentile.
+    #[serde(skip)]
+    pub(crate) times: Histogram<u64>,
+}
+
+impl Latency {
+    fn new(times: &Histogram<u64>) -> Self {
+        let percentile = |percent| seconds(times.value_at_percentile(percent) as f64);
+        Self {
+            count: times.len(),
+            mean: seconds(times.mean()),
+            p50: percentile(50.0),
+            p90: percentile(90.0),
+            p99: percentile(99.0),
+            p999: percentile(99.9),
+            max: seconds(times.max() as f64),
+            times: times.clone(),
+        }
+    }
+}
+
+/// From nanoseconds.
+pub(crate) fn seconds(nanoseconds: f64) -> f64 {
+    nanoseconds / 1e9
+}
+
+impl Report {
+    /// Sums up a load of a worker that took so long, and so much CPU time.
+    pub(crate) fn new<P: Peers>(
+        worker: &Worker<P>,
+        settings: &Settings,
+        record: &Record,
+        took: Duration,
+        cpu: Duration,
+        not_begun: usize,
+    ) -> Self {
+        let data = record.data();
+        let mut errors = BTreeMap::new();
+        for (kind, count) in data.errors.values().flatten() {
+            *errors.entry(*kind).or_default() += count;
+        }
+        let (hashes, seconds, cpu_seconds) = (data.hashes, took.as_secs_f64(), cpu.as_secs_f64());
+        let connections = worker.settings().connections.to_possible_value();
+        Self {
+            hashes,
+            hashes_per_second: hashes as f64 / seconds.max(f64::MIN_POSITIVE),
+            seconds,
+            cpu_seconds,
+            cpu_seconds_per_hash: cpu_seconds / hashes.max(1) as f64,
+            latencies: data
+                .stages
+                .iter()
+                .map(|(stage, times)| (*stage, Latency::new(times)))
+                .collect(),
+            errors,
+            errors_by_peer: data.errors.clone(),
+            not_begun,
+            connections: connections.map_or_else(String::new, |name| name.get_name().to_owned()),
+            concurrency: worker.settings().concurrency.get(),
+            batch: u64::from(worker.settings().batch.get()),
+            rate: settings.rate,
+        }
+    }
+}
+
+impl Display for Report {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { hashes, hashes_per_second, seconds, connections, concurrency, .. } = self;
+        let batch =
+            if self.batch > 1 { format!(", batches of {}", self.batch) } else { String::new() };
+        let rate = self.rate.map_or(String::new(), |rate| format!(", {rate}/s asked for"));
+        writeln!(f, "{hashes_per_second:.1} hashes/s: {hashes} in {seconds:.2} s")?;
+        writeln!(f, "({connections}, {concurrency} loops{batch}{rate})\n")?;
+        let titles = ["", "mean", "p50", "p90", "p99", "p99.9", "max"];
+        writeln!(f, "{}", row(&titles.map(str::to_owned)))?;
+        for stage in STAGES {
+            if let Some(Latency { mean, p50, p90, p99, p999, max, .. }) = self.latencies.get(stage)
+            {
+                let [mean, p50, p90, p99, p999, max] =
+                    [mean, p50, p90, p99, p999, max].map(|time| ms(*time));
+                writeln!(f, "{}", row(&[stage.to_owned(), mean, p50, p90, p99, p999, max]))?;
+            }
+        }
+        let (cpu, per_hash) = (self.cpu_seconds, self.cpu_seconds_per_hash * 1e6);
+        writeln!(f, "\nCPU time of the worker: {cpu:.2} s, {per_hash:.2} µs per hash")?;
+        let peers = self.errors_by_peer.iter();
+        let errors = peers.flat_map(|(peer, kinds)| {
+            kinds.iter().map(move |(kind, count)| format!("{count} × {peer} {kind}"))
+        });
+        let errors: Vec<_> = errors.collect();
+        let none = "none".to_owned();
+        writeln!(f, "errors: {}", if errors.is_empty() { none } else { errors.join(", ") })?;
+        if self.not_begun > 0 {
+            writeln!(f, "not begun, since no loop was free: {}", self.not_begun)?;
+        }
+        Ok(())
+    }
+}
+
+fn row(cells: &[String; 7]) -> String {
+    let numbers = cells[1..].iter().map(|cell| format!("{cell:>12}"));
+    format!("{:<13}{}", cells[0], numbers.collect::<String>())
+}
+
+/// A time in milliseconds.
+fn ms(seconds: f64) -> String {
+    format!("{:.3} ms", seconds * 1000.0)
+}

@@ -1,0 +1,178 @@
+//! The worker as a load generator.
+
+use std::{
+    net::TcpStream,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+use serde_json::Value;
+use testkit::{Process, Redis};
+
+use crate::{
+    PATIENCE,
+    peer::{self, Peer},
+    worker,
+};
+
+/// Waits for the end, and returns the exit code and what stdout has.
+fn end(mut load: Process) -> (Option<i32>, Vec<String>, String) {
+    let code = load.wait(PATIENCE).code();
+    let errors = load.errors();
+    let said = load.lines().into_iter().filter(|line| !errors.contains(line)).collect();
+    (code, said, errors.join("\n"))
+}
+
+fn json(load: Process) -> (Option<i32>, Value, String) {
+    let (code, said, errors) = end(load);
+    let [object] = &said[..] else { panic!("not one line: {said:?}\n{errors}") };
+    (code, serde_json::from_str(object).unwrap(), errors)
+}
+
+#[test]
+fn as_many_hashes_are_made_and_counted_as_were_asked_for() {
+    let Some(redis) = Redis::start() else { return };
+    let (rng, hasher) = (Peer::rng(), Peer::hasher());
+    let settings = [
+        ("HASHES", "500"),
+        ("OUTPUT", "json"),
+        ("CONCURRENCY", "8"),
+        ("CONNECTIONS", "keep-alive"),
+        ("EXPECT", "hashes=500,errors=0,p99<20s,hashes_per_second>1"),
+    ];
+    let (code, report, errors) = json(worker(&rng, &hasher, &redis.url(), &settings));
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(errors.contains("units of work done"), "logs go to stderr:\n{errors}");
+    assert_eq!((redis.hashes(), hasher.answered()), (500, 500));
+    assert_eq!(redis.wallet(), hasher.coins());
+    assert_eq!(report["hashes"], 500);
+    let number = |value: &Value| value.as_f64().unwrap();
+    let (seconds, speed) = (number(&report["seconds"]), number(&report["hashes_per_second"]));
+    assert!((speed * seconds - 500.0).abs() < 0.01, "{report}");
+    assert!(number(&report["cpu_seconds"]) > 0.0);
+    // These peers are like the originals: they do not say where the time went.
+    for stage in ["unit", "unknown", "redis"] {
+        let times = &report["latencies"][stage];
+        assert!(0.0 < number(&times["p50"]), "{stage}: {report}");
+        assert!(number(&times["p50"]) <= number(&times["p99"]), "{stage}: {report}");
+        assert!(number(&times["p99.9"]) <= number(&times["max"]), "{stage}: {report}");
+    }
+    assert_eq!(report["latencies"]["unit"]["count"], 500);
+    assert_eq!(report["latencies"]["unknown"]["count"], 1000);
+}
+
+#[test]
+fn an_expectation_that_does_not_hold_is_named_and_ends_in_failure() {
+    let Some(redis) = Redis::start() else { return };
+    let (rng, hasher) = (Peer::rng(), Peer::hasher());
+    let settings = [("HASHES", "20"), ("EXPECT", "p50<1h,p99<1ns,redis.max>1h")];
+    let (code, said, errors) = end(worker(&rng, &hasher, &redis.url(), &settings));
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(said[0].contains("hashes/s: 20 in "), "{said:?}");
+    let error = errors.lines().find(|line| line.starts_with("error: ")).unwrap();
+    assert!(error.contains("expected p99<1ns, but it was"), "{error}");
+    assert!(error.contains("expected redis.max>1h, but it was"), "{error}");
+    assert!(!error.contains("p50"), "{error}");
+}
+
+#[test]
+fn what_makes_no_load_is_refused_with_what_would_be_right() {
+    let (rng, hasher) = (Peer::rng(), Peer::hasher());
+    for (settings, right) in [
+        (&[("RATE", "10")][..], "--duration 30s"),
+        (&[("OUTPUT", "json")], "--duration 30s"),
+        (&[("DURATION", "1s"), ("RATE", "-1")], "50 or 1000"),
+        (&[("DURATION", "1s"), ("EXPECT", "fast")], "p99<5ms"),
+        (&[("DURATION", "soon")], "100ms, 2s"),
+        (&[("DURATION", "1s"), ("COMPARE", "--concurency 2")], "--concurency"),
+    ] {
+        let (code, said, errors) = end(worker(&rng, &hasher, "redis://127.0.0.1:1", settings));
+        assert_eq!((code, said.len()), (Some(2), 0), "{settings:?}: {said:?} {errors}");
+        assert!(errors.contains(right), "{settings:?}: {errors}");
+    }
+}
+
+/// A hasher whose first answer comes late.
+fn late_once() -> Peer {
+    let late = AtomicBool::new(true);
+    Peer::open(move |peer: &Peer, body: &[u8], stream: &mut TcpStream| {
+        if late.swap(false, Ordering::Relaxed) {
+            thread::sleep(Duration::from_secs(1));
+        }
+        peer::hash(peer, body, stream)
+    })
+}
+
+#[test]
+fn an_open_loop_tells_of_those_who_had_to_wait_and_a_closed_one_does_not() {
+    let Some(redis) = Redis::start() else { return };
+    let load = |rate: &[(&str, &str)]| {
+        let settings = [&[("DURATION", "2s"), ("OUTPUT", "json")], rate].concat();
+        json(worker(&Peer::rng(), &late_once(), &redis.url(), &settings)).1
+    };
+    let open = load(&[("RATE", "50")]);
+    assert_eq!(open["hashes"], 100, "{open}");
+    // Those of the first second waited for the first one, the longer the earlier they came.
+    let p90 = open["latencies"]["unit"]["p90"].as_f64().unwrap();
+    assert!((0.6..1.5).contains(&p90), "{open}");
+    let closed = load(&[]);
+    assert!(closed["latencies"]["unit"]["p90"].as_f64().unwrap() < 0.3, "{closed}");
+    assert!(closed["latencies"]["unit"]["max"].as_f64().unwrap() >= 1.0, "{closed}");
+}
+
+#[test]
+fn errors_are_counted_by_kind_and_their_work_is_done_again() {
+    let Some(redis) = Redis::start() else { return };
+    let hasher =
+        Peer::open(|peer: &Peer, body: &[u8], stream: &mut TcpStream| match peer.requests() {
+            2 => {
+                peer::only(*b"HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n")(peer, body, stream)
+            }
+            3 => peer::only(*b"")(peer, body, stream),
+            4 => peer::only(peer::ok(b"no hash"))(peer, body, stream),
+            _ => peer::hash(peer, body, stream),
+        });
+    let settings = [("HASHES", "10"), ("OUTPUT", "json"), ("EXPECT", "errors=3")];
+    let (code, report, errors) = json(worker(&Peer::rng(), &hasher, &redis.url(), &settings));
+    assert_eq!(code, Some(0), "{errors}");
+    assert_eq!((redis.hashes(), &report["hashes"]), (10, &Value::from(10)));
+    let by_kind = serde_json::json!({"status": 1, "other": 1, "answer": 1});
+    assert_eq!(report["errors"], by_kind);
+    assert_eq!(report["errors_by_peer"]["hasher"], by_kind);
+}
+
+#[test]
+fn two_sides_take_turns_and_their_ratio_is_told() {
+    let Some(redis) = Redis::start() else { return };
+    let (rng, hasher) = (Peer::rng(), Peer::hasher());
+    let settings = [
+        ("DURATION", "300ms"),
+        ("COMPARE", "--delay 30ms --connections keep-alive"),
+        ("OUTPUT", "json"),
+        ("EXPECT", "ratio<0.9"),
+    ];
+    let (code, report, errors) = json(worker(&rng, &hasher, &redis.url(), &settings));
+    assert_eq!(code, Some(0), "{errors}");
+    for (side, connections) in [("a", "per-request"), ("b", "keep-alive")] {
+        let turns = report[side].as_array().unwrap();
+        assert_eq!(turns.len(), 2);
+        assert!(turns.iter().all(|turn| turn["connections"] == connections), "{report}");
+    }
+    assert!(report["ratio"]["p50"].as_f64().unwrap() > 1.0, "{report}");
+    assert_eq!(redis.hashes(), hasher.answered());
+}
+
+#[test]
+fn a_load_that_is_interrupted_reports_what_it_has_done() {
+    let Some(redis) = Redis::start() else { return };
+    let (rng, hasher) = (Peer::rng(), Peer::hasher());
+    let settings = [("DURATION", "1h"), ("OUTPUT", "json")];
+    let load = worker(&rng, &hasher, &redis.url(), &settings);
+    testkit::eventually(PATIENCE, "hashes", || redis.hashes() > 0);
+    load.interrupt();
+    let (code, report, errors) = json(load);
+    assert_eq!(code, Some(0), "{errors}");
+    assert_eq!(report["hashes"].as_u64().unwrap(), hasher.answered());
+    assert_eq!(redis.hashes(), hasher.answered());
+}
