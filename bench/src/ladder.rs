@@ -1,0 +1,213 @@
+//! The rows of the ladder, and their turns.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    path::Path,
+    process::Command,
+    thread,
+};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::{
+    Settings,
+    bare::{Done, Style},
+    capture,
+    process::{self, Process, Redis, Usage},
+    table,
+};
+
+/// The row that the CPU time of the others is compared with.
+pub(crate) const YARDSTICK: &str = "bare sockets, 64 loops, threads";
+
+/// One step.
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    kind: Kind,
+}
+
+enum Kind {
+    /// Our programs: whether their delays are on, workers, and the settings of each; the number of
+    /// threads is that of rng and hasher, too.
+    Ours { delays: bool, workers: usize, settings: &'static [(&'static str, &'static str)] },
+    /// Bare sockets with so many loops.
+    Bare { style: Style, loops: usize },
+    /// No network; threads.
+    Alone { threads: usize },
+}
+
+/// What a row has reached in one turn.
+#[derive(Clone)]
+pub(crate) struct Outcome {
+    pub(crate) hashes_per_second: f64,
+    /// Over all processes, in microseconds.
+    pub(crate) cpu_per_hash: f64,
+    /// Of a unit of work, in microseconds.
+    pub(crate) p50: Option<f64>,
+    /// The most memory at once of the largest process, in bytes.
+    pub(crate) memory: u64,
+}
+
+fn rows() -> Vec<Row> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let row = |name, kind| Row { name, kind };
+    let ours = |settings| Kind::Ours { delays: false, workers: 1, settings };
+    let shipped = |workers| Kind::Ours { delays: true, workers, settings: &[] };
+    let bare = |style, loops| Kind::Bare { style, loops };
+    const KEEP: (&str, &str) = ("CONNECTIONS", "keep-alive");
+    const ONE: (&str, &str) = ("THREADS", "1");
+    const LOOPS: (&str, &str) = ("CONCURRENCY", "64");
+    const FEW: (&str, &str) = ("CONCURRENCY", "4");
+    vec![
+        row("as shipped, 1 worker", shipped(1)),
+        row("as shipped, 10 workers", shipped(10)),
+        row("delay 0", ours(&[])),
+        row("keep-alive, 1 loop", ours(&[KEEP])),
+        row("keep-alive, 1 loop, 1 thread", ours(&[KEEP, ONE])),
+        row("bare sockets, 1 loop", bare(Style::Threads, 1)),
+        row("keep-alive, 64 loops", ours(&[KEEP, LOOPS])),
+        row("keep-alive, 64 loops, 1 thread", ours(&[KEEP, LOOPS, ONE])),
+        row(YARDSTICK, bare(Style::Threads, 64)),
+        row("bare sockets, 64 loops, epoll", bare(Style::Epoll, 64)),
+        row(
+            "HTTP/2, 256 loops, 1 thread",
+            ours(&[("CONNECTIONS", "http2"), ("CONCURRENCY", "256"), ONE]),
+        ),
+        row("bulk, batches of 32", ours(&[KEEP, ("CONCURRENCY", "8"), ("BATCH", "32"), ONE])),
+        row("bulk, batches of 1024", ours(&[KEEP, FEW, ("BATCH", "1024"), ONE])),
+        row("bulk, batches of 4096", ours(&[KEEP, FEW, ("BATCH", "4096"), ONE])),
+        row("no network, 1 core", Kind::Alone { threads: 1 }),
+        row("no network, all cores", Kind::Alone { threads: cores }),
+    ]
+}
+
+/// Lets every row have its turns, one after the other, and writes the table.
+pub(crate) fn run(settings: &Settings) -> Result<()> {
+    let messages = capture::capture().context("noting the messages of one unit of work")?;
+    let file = tempfile::NamedTempFile::new()?;
+    serde_json::to_writer(File::create(file.path())?, &messages)?;
+    let chosen = |row: &Row| {
+        settings.only.is_empty() || settings.only.iter().any(|word| row.name.contains(word))
+    };
+    let mut results: Vec<(Row, Vec<Outcome>)> =
+        rows().into_iter().filter(chosen).map(|row| (row, Vec::new())).collect();
+    for round in 1..=settings.rounds {
+        for (row, outcomes) in &mut results {
+            eprintln!("{round} of {}: {}", settings.rounds, row.name);
+            let outcome = row.run(settings.seconds, file.path()).context(row.name)?;
+            outcomes.push(outcome);
+        }
+    }
+    let table = table::markdown(&results);
+    println!("{table}");
+    fs::create_dir_all(&settings.output)?;
+    fs::write(settings.output.join("ladder.md"), &table)?;
+    fs::write(settings.output.join("ladder.svg"), table::picture(&results))?;
+    Ok(())
+}
+
+/// The parts of a worker's report that are read here.
+#[derive(Deserialize)]
+struct Report {
+    hashes: u64,
+    seconds: f64,
+    latencies: BTreeMap<String, Latency>,
+}
+
+#[derive(Deserialize)]
+struct Latency {
+    p50: f64,
+}
+
+impl Row {
+    fn run(&self, seconds: u64, messages: &Path) -> Result<Outcome> {
+        match &self.kind {
+            Kind::Ours { delays, workers, settings } => ours(seconds, *delays, *workers, settings),
+            Kind::Bare { style, loops } => bare(seconds, *style, *loops, messages),
+            Kind::Alone { threads } => {
+                let mut command = Command::new(std::env::current_exe()?);
+                command.args(["alone", &threads.to_string(), &seconds.to_string()]);
+                let (done, usage) = process::measured(&mut command)?;
+                Ok(outcome(&[done], &[usage]))
+            }
+        }
+    }
+}
+
+fn ours(seconds: u64, delays: bool, workers: usize, settings: &[(&str, &str)]) -> Result<Outcome> {
+    let redis = Redis::start()?;
+    // What the services say first is where they listen.
+    let mut env = vec![("RUST_LOG", "info,access=off")];
+    if !delays {
+        env.push(("DELAY", "0s"));
+    }
+    let threads = settings.iter().copied().find(|(name, _)| *name == "THREADS");
+    env.extend(threads);
+    let (rng, hasher) = (Process::service("rng", &env)?, Process::service("hasher", &env)?);
+    let duration = format!("{seconds}s");
+    let (rng_url, hasher_url) =
+        (format!("http://{}/", rng.address()?), format!("http://{}/", hasher.address()?));
+    env.extend(settings);
+    env.extend([
+        ("DURATION", duration.as_str()),
+        ("RNG_URL", &rng_url),
+        ("HASHER_URL", &hasher_url),
+        ("REDIS_URL", &redis.url),
+        ("RUST_LOG", "warn"),
+        // A sixteenth of all hashes would fill redis.
+        ("COIN_PREFIX", "00000"),
+    ]);
+    let mut commands = Vec::new();
+    for _ in 0..workers {
+        commands.push(process::load(&env)?);
+    }
+    let loads: Vec<_> = commands
+        .into_iter()
+        .map(|mut command| thread::spawn(move || process::measured::<Report>(&mut command)))
+        .collect();
+    let (mut done, mut usages) = (Vec::new(), Vec::new());
+    for load in loads {
+        let (report, usage) = load.join().map_err(|_| anyhow::anyhow!("a thread has died"))??;
+        let p50 = report.latencies.get("unit").map(|unit| unit.p50);
+        done.push(Done { hashes: report.hashes, seconds: report.seconds, p50 });
+        usages.push(usage);
+    }
+    for process in [&rng, &hasher, &redis.process] {
+        usages.push(process.usage().context(process.name)?);
+    }
+    Ok(outcome(&done, &usages))
+}
+
+fn bare(seconds: u64, style: Style, loops: usize, messages: &Path) -> Result<Outcome> {
+    let style = match style {
+        Style::Threads => "threads",
+        Style::Epoll => "epoll",
+    };
+    let command = |role: &str| -> Result<Command> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["bare", role, style]).arg(messages);
+        Ok(command)
+    };
+    let rng = Process::listening("bare rng", &mut command("rng")?)?;
+    let hasher = Process::listening("bare hasher", &mut command("hasher")?)?;
+    let mut worker = command("worker")?;
+    worker.args(["--rng", &rng.address()?.to_string(), "--hasher", &hasher.address()?.to_string()]);
+    worker.args(["--loops", &loops.to_string(), "--seconds", &seconds.to_string()]);
+    let (done, usage) = process::measured(&mut worker)?;
+    Ok(outcome(&[done], &[usage, rng.usage()?, hasher.usage()?]))
+}
+
+fn outcome(done: &[Done], usages: &[Usage]) -> Outcome {
+    let hashes: u64 = done.iter().map(|done| done.hashes).sum();
+    // Workers that are measured side by side do not end at the same moment.
+    let seconds = done.iter().map(|done| done.seconds).fold(0.0, f64::max);
+    let cpu: f64 = usages.iter().map(|usage| usage.cpu).sum();
+    Outcome {
+        hashes_per_second: hashes as f64 / seconds,
+        cpu_per_hash: cpu / hashes.max(1) as f64 * 1e6,
+        p50: done.iter().find_map(|done| done.p50).map(|seconds| seconds * 1e6),
+        memory: usages.iter().map(|usage| usage.memory).max().unwrap_or(0),
+    }
+}
