@@ -81,6 +81,16 @@ all_stop_within_a_second() {
     stopped_within_a_second "$id" || return
   done
 }
+# A load ends by itself, without an error.
+load_is_reported() {
+  local fast=("${compose[@]}" -f docker-compose.loadtest.yml)
+  quiet "${fast[@]}" up -d --no-build rng hasher webui redis && within 30 all_healthy &&
+    "${fast[@]}" run --rm -T load --duration 3s --output json --expect "errors=0,hashes_per_second>100" \
+      >"$scratch/report" 2>"$scratch/errors" &&
+    grep -q '"hashes":[1-9]' "$scratch/report" && return
+  cat "$scratch/report" "$scratch/errors"
+  return 1
+}
 
 check "docker-compose.yml is valid" quiet "${compose[@]}" config
 check "the application starts" quiet "${compose[@]}" up -d --no-build
@@ -99,5 +109,6 @@ check "ten workers reach the ceiling" within 41 at_the_ceiling
 check "nobody is root" nobody_is_root
 check "nothing is written to a root file system" nothing_is_written
 check "each container stops within a second" all_stop_within_a_second
+check "a load is generated and reported" load_is_reported
 if [ $failures -gt 0 ]; then "${compose[@]}" logs --no-color --tail=5; fi
 [ $failures = 0 ]

@@ -86,7 +86,8 @@ def images_follow(k8s, renderer):
             continue
         changed = {k: v for old, new in zip(before, after) for k, v in changes(old, new, title(old)).items()}
         images = sorted(str(new) for _, new in changed.values())
-        if len(before) != len(after) or images != sorted(f"{registry}/{p}:{tag}" for p in PROGRAMS):
+        wanted = [*PROGRAMS, *("worker" for o in before if o["kind"] == "Job")]
+        if len(before) != len(after) or images != sorted(f"{registry}/{p}:{tag}" for p in wanted):
             yield f"{name}: {changed}"
 
 

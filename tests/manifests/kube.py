@@ -24,7 +24,8 @@ class Render:
         return [o for o in self.objects if o["kind"] in kinds]
 
     def workloads(self):
-        return [o for o in self.objects if pod_template(o)]
+        """What runs without an end; the Job has a policy of its own."""
+        return [o for o in self.objects if pod_template(o) and o["kind"] != "Job"]
 
     def pods(self):
         """The name and the template of each workload."""

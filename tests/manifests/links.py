@@ -37,7 +37,7 @@ def labels(render):
             yield f"{title(o)}: its labels lack app={name}"
         if o["kind"] == "Service" and o["spec"].get("selector") != wanted:
             yield f"{title(o)}: selects {o['spec'].get('selector')}"
-        if pod_template(o):
+        if pod_template(o) and o["kind"] != "Job":
             if o["spec"].get("selector") != {"matchLabels": wanted}:
                 yield f"{title(o)}: selects {o['spec'].get('selector')}"
             if get(pod_template(o), "metadata", "labels", "app") != name:
@@ -49,7 +49,7 @@ def selectors(render):
     monitored = bool(MONITORING & render.components)
     for o in render.objects:
         spec = o.get("spec", {})
-        if pod_template(o):
+        if pod_template(o) and o["kind"] != "Job":
             found = [name for name, _ in render.matching(spec["selector"])]
             if found != [o["metadata"]["name"]]:
                 yield f"{title(o)}: its selector finds {found}"

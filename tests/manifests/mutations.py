@@ -3,6 +3,7 @@
 import course
 import files
 import links
+import load
 import network
 import pods
 import restricted
@@ -13,7 +14,7 @@ DAEMON = "everything but rng-autoscaling"
 CLOSED = "base + network-policies"
 POD = "spec template spec"
 BOX = f"{POD} containers 0"
-RNG, WORKER, REDIS = "Deployment rng", "Deployment worker", "StatefulSet redis"
+RNG, WORKER, REDIS, LOAD = "Deployment rng", "Deployment worker", "StatefulSet redis", "Job load"
 GUEST = {"name": "guest", "image": "guest:1"}
 SAFE = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 BUDGET = {
@@ -243,6 +244,19 @@ RENDERED = {
         (RNG, "spec template metadata labels monitoring", "enabled", CLOSED),
         (None, None, {"kind": "NetworkPolicy", "metadata": {"name": "any"}, "spec": {"podSelector": {}, "ingress": [{}]}}, "base"),
     ],
+    load.load: [
+        (LOAD, "metadata name", "other", "loadtest"),
+        (LOAD, "spec backoffLimit", 6, "loadtest"),
+        (LOAD, f"{POD} restartPolicy", "OnFailure", "loadtest"),
+        (LOAD, "spec template metadata labels app", "load", "loadtest"),
+        (LOAD, f"{POD} securityContext runAsNonRoot", GONE, "loadtest"),
+        (LOAD, f"{POD} automountServiceAccountToken", GONE, "loadtest"),
+        (LOAD, f"{BOX} securityContext readOnlyRootFilesystem", False, "loadtest"),
+        (LOAD, f"{BOX} image", "worker", "loadtest"),
+        (LOAD, f"{BOX} resources limits memory", GONE, "loadtest"),
+        (LOAD, f"{BOX} env -", {"name": "SPEED", "value": "1"}, "loadtest"),
+        (LOAD, f"{BOX} env", [], "loadtest"),
+    ],
 }  # fmt: skip
 
 # These are no valid objects.
@@ -312,5 +326,5 @@ REPEATED = [
     ("rng-autoscaling", "components/rng-autoscaling/kustomization.yaml", "    - {op: remove", "    - {op: replace, path: /spec/template/spec/automountServiceAccountToken, value: false}\n    - {op: remove"),
     ("monitoring", "base/hasher.yaml", "      labels:\n        app", "      labels:\n        monitoring: enabled\n        app"),
     ("redis-password", "components/redis-password/webui.yaml", "      containers:", "      automountServiceAccountToken: false\n      containers:"),
-    ("loadtest", "overlays/loadtest/kustomization.yaml", "count: 4", "count: 1"),
+    ("loadtest", "overlays/loadtest/kustomization.yaml", "count: 0", "count: 1"),
 ]  # fmt: skip

@@ -1,6 +1,7 @@
 """Every policy about what is rendered."""
 
 import links
+import load
 import network
 import pods
 import restricted
@@ -26,4 +27,5 @@ POLICIES = (
     links.monitoring,
     links.budgets,
     network.arrows,
+    load.load,
 )
