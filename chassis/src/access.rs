@@ -6,7 +6,6 @@ use axum::{
     body::HttpBody,
     extract::{ConnectInfo, Request},
     http::header::CONTENT_LENGTH,
-    middleware::Next,
     response::Response,
 };
 use tracing::info;
@@ -17,16 +16,19 @@ pub const ACCESS: &str = "access";
 /// Writes the access line when the answer is ready to be sent.
 ///
 /// Source: <https://httpd.apache.org/docs/current/logs.html#common>.
-pub(crate) async fn log(request: Request, next: Next) -> Response {
+pub(crate) async fn log<F: Future<Output = Response>>(
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     if !tracing::enabled!(target: ACCESS, tracing::Level::INFO) {
-        return next.run(request).await;
+        return next(request).await;
     }
     let client = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let client = client.map_or("-".to_owned(), |ip| ip.to_canonical().to_string());
     let (method, uri, version) =
         (request.method().clone(), request.uri().clone(), request.version());
 
-    let response = next.run(request).await;
+    let response = next(request).await;
 
     let status = response.status().as_u16();
     let length =

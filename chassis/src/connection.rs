@@ -1,6 +1,7 @@
 //! One connection: which protocol the client speaks, what it may take, and how it ends.
 
 use std::{
+    convert::Infallible,
     fmt::Display,
     io,
     net::SocketAddr,
@@ -9,7 +10,11 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, extract::ConnectInfo};
+use axum::{
+    Router,
+    extract::ConnectInfo,
+    http::{HeaderValue, header::CONNECTION},
+};
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -27,11 +32,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_io_timeout::TimeoutStream;
-use tokio_util::sync::CancellationToken;
 use tower::Service;
 use tracing::{Instrument, debug};
 
-use crate::{Limits, Present};
+use crate::{Limits, Present, Shutdown};
 
 /// How long an idle connection stays open once the service stops, for a request on its way.
 const LINGER: Duration = Duration::from_millis(100);
@@ -41,14 +45,17 @@ const LINGER: Duration = Duration::from_millis(100);
 /// Source: RFC 9113, <https://www.rfc-editor.org/rfc/rfc9113#section-3.4>.
 const PREFACE: &[u8] = b"PRI ";
 
+/// What asks a client of HTTP/1.1 to close its connection; HTTP/2 has its own way to say so.
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+
 /// Requests at once on one connection of HTTP/2.
 const MOST_STREAMS: u32 = 256;
 
-/// Serves connections until they end by themselves or `stop` is cancelled.
+/// Serves connections until they end by themselves or the service stops.
 pub(crate) struct Connections {
     pub(crate) router: Router,
     pub(crate) limits: Limits,
-    pub(crate) stop: CancellationToken,
+    pub(crate) shutdown: Shutdown,
 }
 
 impl Connections {
@@ -89,7 +96,14 @@ impl Connections {
         } else {
             let service = service_fn(|mut request| {
                 count(&mut request);
-                self.router.clone().call(request)
+                let answer = self.router.clone().call(request);
+                async {
+                    let mut answer = answer.await?;
+                    if self.shutdown.is_stopping() {
+                        answer.headers_mut().insert(CONNECTION, CLOSE);
+                    }
+                    Ok::<_, Infallible>(answer)
+                }
             });
             // The protocol's own timer for headers tells idle connections.
             let idle = std::future::pending();
@@ -155,7 +169,7 @@ impl Connections {
     }
 
     async fn closing(&self) {
-        self.stop.cancelled().await;
+        self.shutdown.stop.cancelled().await;
         sleep(LINGER).await;
     }
 

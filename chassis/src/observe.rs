@@ -3,9 +3,8 @@
 use std::time::Instant;
 
 use axum::{
-    extract::{MatchedPath, Request, State},
+    extract::{MatchedPath, Request},
     http::Method,
-    middleware::Next,
     response::Response,
 };
 use opentelemetry::{
@@ -77,7 +76,11 @@ impl Http {
 }
 
 /// Measures a request, within the trace of whoever sent it.
-pub(crate) async fn request(State(http): State<Http>, request: Request, next: Next) -> Response {
+pub(crate) async fn request<F: Future<Output = Response>>(
+    http: &Http,
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let started = Instant::now();
     let method = known(request.method());
     let active = http
@@ -91,7 +94,7 @@ pub(crate) async fn request(State(http): State<Http>, request: Request, next: Ne
     let name = if method == OTHER { "HTTP" } else { method };
     let span = SpanBuilder::from_name(name).with_kind(SpanKind::Server);
     let answer = async {
-        let response = next.run(request).await;
+        let response = next(request).await;
         let status = response.status();
         trace::annotate(|span| {
             if !route.is_empty() {

@@ -4,10 +4,8 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{Request, State},
-    http::{HeaderValue, Version, header::CONNECTION},
+    extract::Request,
     middleware::{self, Next},
-    response::Response,
 };
 use prometheus_client::registry::Registry;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -85,9 +83,15 @@ pub async fn serve(
     shutdown: Shutdown,
 ) {
     shutdown.set_ready();
-    let logged = router.layer(middleware::from_fn(access::log));
-    let observed = logged.layer(middleware::from_fn_with_state(http, observe::request));
-    run(listener, observed, limits, shutdown).await;
+    // One layer for all, since each one makes axum copy what is below it for every request.
+    let around = middleware::from_fn(move |request: Request, next: Next| {
+        let http = http.clone();
+        async move {
+            let logged = |request| access::log(request, |request| next.run(request));
+            observe::request(&http, request, logged).await
+        }
+    });
+    run(listener, router.layer(around), limits, shutdown).await;
 }
 
 /// Serves the admin endpoints in the background, for as long as the process lives.
@@ -106,8 +110,7 @@ pub fn serve_admin(
 }
 
 async fn run(listener: TcpListener, router: Router, limits: Limits, shutdown: Shutdown) {
-    let router = router.layer(middleware::from_fn_with_state(shutdown.clone(), ask_to_close));
-    let server = Arc::new(Connections { router, limits, stop: shutdown.stop });
+    let server = Arc::new(Connections { router, limits, shutdown: shutdown.clone() });
     let cut = CancellationToken::new();
     let connections = TaskTracker::new();
     let slots = Arc::new(Semaphore::new(limits.connections));
@@ -132,7 +135,7 @@ async fn run(listener: TcpListener, router: Router, limits: Limits, shutdown: Sh
             }
         }
     };
-    server.stop.run_until_cancelled(accepting).await;
+    shutdown.stop.run_until_cancelled(accepting).await;
 
     match accept_queue(listener) {
         Ok(queue) => queue.into_iter().for_each(|(stream, client)| take(stream, client, None)),
@@ -158,15 +161,4 @@ fn accept_queue(listener: TcpListener) -> io::Result<Vec<(TcpStream, SocketAddr)
         accepted.push((TcpStream::from_std(stream)?, client));
     }
     Ok(accepted)
-}
-
-/// While the service is stopping, every answer asks the client to close its connection; HTTP/2 has
-/// its own way to say so.
-async fn ask_to_close(State(shutdown): State<Shutdown>, request: Request, next: Next) -> Response {
-    let is_http2 = request.version() == Version::HTTP_2;
-    let mut response = next.run(request).await;
-    if shutdown.is_stopping() && !is_http2 {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
 }

@@ -59,12 +59,11 @@ impl ServerTiming {
 
     /// Adds the header `Server-Timing`, in milliseconds.
     pub fn add_to(&self, response: &mut Response) {
-        let ms = |duration: Duration| duration.as_secs_f64() * 1000.0;
+        let us = [self.queue, self.delay, self.work].map(|time| (time.as_nanos() + 500) / 1000);
+        let [queue, delay, work] = us.map(|us| (us / 1000, us % 1000));
         let value = format!(
-            "queue;dur={:.3}, delay;dur={:.3}, work;dur={:.3}",
-            ms(self.queue),
-            ms(self.delay),
-            ms(self.work)
+            "queue;dur={}.{:03}, delay;dur={}.{:03}, work;dur={}.{:03}",
+            queue.0, queue.1, delay.0, delay.1, work.0, work.1
         );
         if let Ok(value) = HeaderValue::from_str(&value) {
             response.headers_mut().insert("server-timing", value);
