@@ -409,3 +409,16 @@ fn large_batches_leave_memory_flat() {
     let growth = hasher.peak_memory() - before;
     assert!(growth < 20 * MIB, "{growth} bytes more");
 }
+
+#[test]
+fn one_thread_is_enough() {
+    let threads = |settings: &[(&str, &str)]| {
+        let hasher = Process::service(env!("CARGO_BIN_EXE_hasher"), settings);
+        assert_eq!(post(hasher.address("LISTEN"), b"abc").text(), ABC);
+        let status = fs::read_to_string(format!("/proc/{}/status", hasher.id())).unwrap();
+        let threads = status.lines().find_map(|line| line.strip_prefix("Threads:")).unwrap();
+        threads.trim().parse::<u32>().unwrap()
+    };
+    assert_eq!(threads(&[("THREADS", "1")]), 1);
+    assert_eq!(threads(&[("THREADS", "7")]), 8);
+}

@@ -65,6 +65,15 @@ impl Trio {
 
 #[test]
 fn a_unit_of_work_is_one_trace_across_three_services() {
+    one_trace_each("3");
+}
+
+#[test]
+fn a_unit_of_work_is_one_trace_when_one_thread_does_everything() {
+    one_trace_each("1");
+}
+
+fn one_trace_each(threads: &str) {
     let Some(redis) = Redis::start() else { return };
     let collector = Collector::start();
     let export = [
@@ -73,6 +82,7 @@ fn a_unit_of_work_is_one_trace_across_three_services() {
         ("OTEL_RESOURCE_ATTRIBUTES", "service.version=v0.7".to_owned()),
         ("DELAY", "20ms".to_owned()),
         ("CONCURRENCY", "3".to_owned()),
+        ("THREADS", threads.to_owned()),
     ];
     let mut trio = Trio::start(&redis, &export.each_ref().map(|(name, value)| (*name, &**value)));
     eventually(PATIENCE, "ten whole traces", || whole(&collector.spans()).len() >= 10);
