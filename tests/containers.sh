@@ -84,7 +84,8 @@ all_stop_within_a_second() {
 # A load ends by itself, without an error.
 load_is_reported() {
   local fast=("${compose[@]}" -f docker-compose.loadtest.yml)
-  quiet "${fast[@]}" up -d --no-build rng hasher webui redis && within 30 all_healthy &&
+  quiet "${compose[@]}" rm -fs worker && quiet "${fast[@]}" up -d --no-build rng hasher webui redis &&
+    within 30 all_healthy &&
     "${fast[@]}" run --rm -T load --duration 3s --output json --expect "errors=0,hashes_per_second>100" \
       >"$scratch/report" 2>"$scratch/errors" &&
     grep -q '"hashes":[1-9]' "$scratch/report" && return
