@@ -147,8 +147,8 @@ fn arrivals(pause: Duration, end: Option<Instant>) -> mpsc::UnboundedReceiver<In
     let (sender, receiver) = mpsc::unbounded_channel();
     thread::spawn(move || {
         let start = Instant::now();
-        for number in 0.. {
-            let intended = start + pause.mul_f64(f64::from(number));
+        for number in 0_u64.. {
+            let intended = start + pause.mul_f64(number as f64);
             if end.is_some_and(|end| intended >= end) {
                 break;
             }

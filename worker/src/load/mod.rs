@@ -62,8 +62,9 @@ pub struct Settings {
 }
 
 fn parse_rate(value: &str) -> Result<f64, String> {
-    let rate = value.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
-    rate.ok_or_else(|| chassis::wrong(value, "a number of hashes per second", "50 or 1000"))
+    let rate = value.parse().ok().filter(|rate| (0.001..=1e6).contains(rate));
+    let what = "a number of hashes per second, from 0.001 to 1000000";
+    rate.ok_or_else(|| chassis::wrong(value, what, "50 or 1000"))
 }
 
 impl Settings {

@@ -83,6 +83,8 @@ fn what_makes_no_load_is_refused_with_what_would_be_right() {
         (&[("RATE", "10")][..], "--duration 30s"),
         (&[("OUTPUT", "json")], "--duration 30s"),
         (&[("DURATION", "1s"), ("RATE", "-1")], "50 or 1000"),
+        (&[("DURATION", "1s"), ("RATE", "1e-300")], "50 or 1000"),
+        (&[("DURATION", "1s"), ("RATE", "1e9")], "50 or 1000"),
         (&[("DURATION", "1s"), ("EXPECT", "fast")], "p99<5ms"),
         (&[("DURATION", "soon")], "100ms, 2s"),
         (&[("DURATION", "1s"), ("COMPARE", "--concurency 2")], "--concurency"),
