@@ -28,7 +28,8 @@ fn main() {
 }
 
 async fn run(mut settings: Settings) -> Result<()> {
-    settings.service.shared.log_to_stderr = settings.load.is_asked()?;
+    let is_load = settings.load.is_asked()?;
+    settings.service.shared.log_to_stderr = is_load;
     let other = match &settings.load.compare {
         Some(flags) => Some(chassis::load_with::<Settings>(flags.split_whitespace())?),
         None => None,
@@ -45,7 +46,7 @@ async fn run(mut settings: Settings) -> Result<()> {
     store.register(&mut chassis.registry);
     let shutdown = chassis.serve_admin();
     shutdown.set_ready();
-    if settings.service.shared.log_to_stderr {
+    if is_load {
         let sides: Vec<_> = [&settings].into_iter().chain(&other).collect();
         let build = |side: &&Settings, watch| {
             worker(side, Store::redis(&side.redis_url)?, insight().watched(watch))

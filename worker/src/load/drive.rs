@@ -15,7 +15,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::{
     sync::{Mutex, mpsc},
     task::JoinSet,
-    time::sleep,
+    time::{sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, warn};
@@ -36,19 +36,18 @@ pub(crate) async fn run<P: Peers>(
     record: &Arc<Record>,
     shutdown: &Shutdown,
 ) -> Report {
-    let stop = &shutdown.stop;
-    let schedule =
-        Arc::new(Schedule::new(settings, u64::from(worker.settings().batch.get()), record.begin()));
+    let (stop, begin) = (&shutdown.stop, record.begin());
+    let batch = worker.settings().batch.get().into();
+    let schedule = Arc::new(Schedule::new(settings, batch, begin));
     let mut loops = JoinSet::new();
     for _ in 0..worker.settings().concurrency.get() {
         let (worker, schedule) = (worker.clone(), schedule.clone());
         let (record, stop) = (record.clone(), stop.clone());
-        let looping = async move { mine(&worker, &schedule, &record, &stop).await };
+        let looping = async move { mine(&worker, &schedule, &record, batch, &stop).await };
         loops.spawn(looping.in_current_span());
     }
-    let begin = record.begin();
     let warm_up = async {
-        stop.run_until_cancelled(tokio::time::sleep_until(begin.into())).await;
+        stop.run_until_cancelled(sleep_until(begin.into())).await;
         cpu_time()
     };
     let mining = async {
@@ -57,7 +56,7 @@ pub(crate) async fn run<P: Peers>(
         Report::new(&worker, settings, record, seconds, cpu_time() - cpu, schedule.waiting())
     };
     let mining = progress::shown(settings, record, mining);
-    worker.clone().attend(mining, stop, shutdown.timeout).await
+    worker.attend(mining, stop, shutdown.timeout).await
 }
 
 /// One loop: a unit of work whenever the schedule has one.
@@ -65,12 +64,13 @@ async fn mine<P: Peers>(
     worker: &Worker<P>,
     schedule: &Schedule,
     record: &Record,
+    batch: u64,
     stop: &CancellationToken,
 ) {
     while let Some(Some(intended)) = stop.run_until_cancelled(schedule.next()).await {
         match worker.step(stop).await {
-            Ok(done) => record
-                .unit(intended, if done { u64::from(worker.settings().batch.get()) } else { 0 }),
+            Ok(true) => record.unit(intended, batch),
+            Ok(false) => {}
             Err(error) => {
                 warn!("{error:#}");
                 schedule.give_back(intended);
@@ -119,17 +119,20 @@ impl Schedule {
         (!over && self.take(intended)).then_some(intended)
     }
 
+    /// What a unit of work that was to begin at this time is taken from, if they are counted.
+    fn left(&self, intended: Instant) -> Option<&AtomicU64> {
+        self.left.as_ref().filter(|_| intended >= self.begin)
+    }
+
     fn take(&self, intended: Instant) -> bool {
-        let Some(left) = self.left.as_ref().filter(|_| intended >= self.begin) else {
-            return true;
-        };
-        let taken = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
-        taken.is_ok()
+        let relaxed = Ordering::Relaxed;
+        self.left(intended)
+            .is_none_or(|left| left.fetch_update(relaxed, relaxed, |n| n.checked_sub(1)).is_ok())
     }
 
     /// A unit of work that failed has to be done again.
     fn give_back(&self, intended: Instant) {
-        if let Some(left) = self.left.as_ref().filter(|_| intended >= self.begin) {
+        if let Some(left) = self.left(intended) {
             left.fetch_add(1, Ordering::Relaxed);
         }
     }

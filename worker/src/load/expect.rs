@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use crate::load::{
     record::UNIT,
-    report::{Report, STAGES, seconds},
+    report::{Report, STAGES},
 };
 
 /// A bound, such as `p99<5ms` of a whole unit of work, `rng_queue.p50<=1ms` of a stage, or
@@ -144,9 +144,7 @@ impl Quantity {
                 match statistic {
                     Statistic::Mean => latency.mean,
                     Statistic::Max => latency.max,
-                    Statistic::Percentile(percent) => {
-                        seconds(latency.times.value_at_percentile(*percent) as f64)
-                    }
+                    Statistic::Percentile(percent) => latency.percentile(*percent),
                 }
             }
         })

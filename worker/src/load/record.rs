@@ -23,7 +23,7 @@ pub(crate) struct Record {
     data: Mutex<Data>,
 }
 
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(crate) struct Data {
     pub(crate) hashes: u64,
     /// Nanoseconds in each stage.
@@ -45,7 +45,7 @@ impl Record {
 
     /// Records a unit of work that was to begin at a time and made so many hashes.
     pub(crate) fn unit(&self, intended: Instant, hashes: u64) {
-        if hashes > 0 && intended >= self.begin {
+        if intended >= self.begin {
             let mut data = self.data();
             data.hashes += hashes;
             data.spent(UNIT, intended.elapsed());

@@ -68,12 +68,12 @@ pub(crate) struct Latency {
     pub(crate) max: f64,
     /// For any other percentile.
     #[serde(skip)]
-    pub(crate) times: Histogram<u64>,
+    times: Histogram<u64>,
 }
 
 impl Latency {
     fn new(times: &Histogram<u64>) -> Self {
-        let percentile = |percent| seconds(times.value_at_percentile(percent) as f64);
+        let percentile = |percent| percentile(times, percent);
         Self {
             count: times.len(),
             mean: seconds(times.mean()),
@@ -85,10 +85,19 @@ impl Latency {
             times: times.clone(),
         }
     }
+
+    /// The time that so many percent did not exceed.
+    pub(crate) fn percentile(&self, percent: f64) -> f64 {
+        percentile(&self.times, percent)
+    }
+}
+
+fn percentile(times: &Histogram<u64>, percent: f64) -> f64 {
+    seconds(times.value_at_percentile(percent) as f64)
 }
 
 /// From nanoseconds.
-pub(crate) fn seconds(nanoseconds: f64) -> f64 {
+fn seconds(nanoseconds: f64) -> f64 {
     nanoseconds / 1e9
 }
 
