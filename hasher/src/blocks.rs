@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::{Bytes, BytesMut};
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use sha2::{Digest, Sha256};
 
 use crate::upload::{Refusal, Upload};
@@ -28,13 +28,14 @@ pub(crate) struct Blocks {
     upload: Upload,
     /// The first bytes of a block whose rest has not come yet.
     rest: BytesMut,
+    ended: bool,
 }
 
 impl Blocks {
     /// Nothing of a body yet. Refuses one that says it has no whole number of blocks.
     pub(crate) fn new(upload: Upload) -> Result<Self, Refusal> {
         match upload.declared() % BLOCK as u64 {
-            0 => Ok(Self { upload, rest: BytesMut::new() }),
+            0 => Ok(Self { upload, rest: BytesMut::new(), ended: false }),
             _ => Err(not_whole()),
         }
     }
@@ -43,39 +44,40 @@ impl Blocks {
     /// too early.
     pub(crate) async fn into_response(mut self) -> Result<Response, Refusal> {
         let length = self.upload.exact().map(|bytes| bytes / BLOCK as u64 * LINE as u64);
-        let (first, ended) = self.next_piece().await?;
-        if ended {
+        let first = self.next_piece().await?;
+        if self.ended {
             return Ok(first.into_response());
         }
-        let others = stream::try_unfold((self, false), |(mut blocks, ended)| async move {
-            if ended {
+        let others = stream::try_unfold(self, |mut blocks| async move {
+            if blocks.ended {
                 return Ok(None);
             }
             let broken = |_| io::Error::other("the body is not whole");
-            let (piece, ended) = blocks.next_piece().await.map_err(broken)?;
-            Ok::<_, io::Error>(Some((piece, (blocks, ended))))
+            let piece = blocks.next_piece().await.map_err(broken)?;
+            Ok::<_, io::Error>(Some((piece, blocks)))
         });
-        let body = stream::StreamExt::chain(stream::iter([Ok(first)]), others);
+        let body = stream::iter([Ok(first)]).chain(others);
         let length = length.map(|length| [(CONTENT_LENGTH, length.to_string())]);
         Ok((length, Body::from_stream(body)).into_response())
     }
 
-    /// The lines of the next blocks, and whether they are the last ones.
-    async fn next_piece(&mut self) -> Result<(Bytes, bool), Refusal> {
+    /// The lines of the next blocks.
+    async fn next_piece(&mut self) -> Result<Bytes, Refusal> {
         let expected = PIECE.min(self.upload.declared() as usize);
         let mut lines = BytesMut::with_capacity(expected / BLOCK * LINE);
         let mut hashed = 0;
         while hashed < PIECE {
             let Some(data) = self.upload.next().await? else {
-                return match self.rest.is_empty() {
-                    true => Ok((lines.freeze(), true)),
-                    false => Err(not_whole()),
-                };
+                if !self.rest.is_empty() {
+                    return Err(not_whole());
+                }
+                self.ended = true;
+                break;
             };
             hashed += data.len();
             self.hash(data, &mut lines);
         }
-        Ok((lines.freeze(), false))
+        Ok(lines.freeze())
     }
 
     fn hash(&mut self, mut data: Bytes, lines: &mut BytesMut) {
