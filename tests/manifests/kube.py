@@ -24,8 +24,7 @@ class Render:
         return [o for o in self.objects if o["kind"] in kinds]
 
     def workloads(self):
-        """What runs without an end; the Job has a policy of its own."""
-        return [o for o in self.objects if pod_template(o) and o["kind"] != "Job"]
+        return [o for o in self.objects if is_workload(o)]
 
     def pods(self):
         """The name and the template of each workload."""
@@ -59,6 +58,11 @@ def pod_template(o):
     spec = get(o, "spec", "jobTemplate", "spec") or get(o, "spec")
     template = get(spec, "template")
     return template if get(template, "spec", "containers") else None
+
+
+def is_workload(o):
+    """Whether it runs pods without an end; the Job has a policy of its own."""
+    return o["kind"] != "Job" and bool(pod_template(o))
 
 
 def containers(pod):

@@ -3,7 +3,8 @@
 import functools
 import re
 
-from kube import ADMIN_PORT, APPS, MONITORING, PROGRAMS, get, matches, pod_template, port_number, ports, share, title
+from kube import ADMIN_PORT, APPS, MONITORING, PROGRAMS, get, is_workload, matches, pod_template
+from kube import port_number, ports, share, title
 from render import ROOT, load
 
 PORTS = {"hasher": 80, "redis": 6379, "rng": 80, "webui": 80}
@@ -37,7 +38,7 @@ def labels(render):
             yield f"{title(o)}: its labels lack app={name}"
         if o["kind"] == "Service" and o["spec"].get("selector") != wanted:
             yield f"{title(o)}: selects {o['spec'].get('selector')}"
-        if pod_template(o) and o["kind"] != "Job":
+        if is_workload(o):
             if o["spec"].get("selector") != {"matchLabels": wanted}:
                 yield f"{title(o)}: selects {o['spec'].get('selector')}"
             if get(pod_template(o), "metadata", "labels", "app") != name:
@@ -49,7 +50,7 @@ def selectors(render):
     monitored = bool(MONITORING & render.components)
     for o in render.objects:
         spec = o.get("spec", {})
-        if pod_template(o) and o["kind"] != "Job":
+        if is_workload(o):
             found = [name for name, _ in render.matching(spec["selector"])]
             if found != [o["metadata"]["name"]]:
                 yield f"{title(o)}: its selector finds {found}"
