@@ -187,9 +187,7 @@ impl Chart {
         let end = drawn().next_back().map(|last| (left(last), height(last.total)));
         Chart { bands, ticks, top, end, high, ceiling: ceiling.map(height) }
     }
-}
 
-impl Chart {
     /// The band whose line is the topmost one now.
     pub(crate) fn topmost(&self) -> Option<&Band> {
         self.bands.iter().rfind(|band| band.speed > 0.0).or(self.bands.first())
