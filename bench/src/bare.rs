@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::Result;
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::{epoll, threads};
@@ -18,25 +18,18 @@ use crate::{epoll, threads};
 /// One process of the yardstick.
 #[derive(Args)]
 pub(crate) struct Settings {
-    role: Role,
     style: Style,
     /// File with the messages.
     messages: PathBuf,
-    #[arg(long, default_value = "0")]
-    loops: usize,
-    #[arg(long, default_value = "0")]
-    seconds: u64,
-    #[arg(long)]
-    rng: Option<SocketAddr>,
-    #[arg(long)]
-    hasher: Option<SocketAddr>,
+    #[command(subcommand)]
+    role: Role,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Subcommand)]
 enum Role {
     Rng,
     Hasher,
-    Worker,
+    Worker { rng: SocketAddr, hasher: SocketAddr, loops: usize, seconds: u64 },
 }
 
 /// How connections are waited for.
@@ -60,6 +53,14 @@ pub(crate) struct Exchange {
 pub(crate) struct Messages {
     pub(crate) rng: Exchange,
     pub(crate) hasher: Exchange,
+}
+
+/// What a worker of the yardstick has to do.
+pub(crate) struct Load {
+    /// With rng and with hasher.
+    pub(crate) exchanges: [(SocketAddr, Exchange); 2],
+    pub(crate) loops: usize,
+    pub(crate) length: Duration,
 }
 
 /// What a yardstick has done, for the ladder to read.
@@ -86,21 +87,18 @@ impl Done {
 }
 
 /// Runs one process of the yardstick: a service until it is killed, a worker for its time.
-pub(crate) fn run(settings: &Settings) -> Result<()> {
-    let messages: Messages = serde_json::from_reader(File::open(&settings.messages)?)?;
+pub(crate) fn run(settings: Settings) -> Result<()> {
+    let messages: Messages = serde_json::from_reader(File::open(settings.messages)?)?;
     let exchange = match settings.role {
         Role::Rng => messages.rng,
         Role::Hasher => messages.hasher,
-        Role::Worker => {
-            let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-            let peers = [settings.rng.unwrap_or(any), settings.hasher.unwrap_or(any)];
-            let exchanges = [messages.rng, messages.hasher];
-            let length = Duration::from_secs(settings.seconds);
-            let mine = match settings.style {
-                Style::Threads => threads::mine,
-                Style::Epoll => epoll::mine,
+        Role::Worker { rng, hasher, loops, seconds } => {
+            let exchanges = [(rng, messages.rng), (hasher, messages.hasher)];
+            let load = Load { exchanges, loops, length: Duration::from_secs(seconds) };
+            return match settings.style {
+                Style::Threads => threads::mine(&load)?.print(),
+                Style::Epoll => epoll::mine(&load)?.print(),
             };
-            return mine(&exchanges, peers, settings.loops, length)?.print();
         }
     };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;

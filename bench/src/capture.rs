@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{
     bare::{Exchange, Messages},
-    process::{Process, Redis},
+    process,
 };
 
 /// How long a message may take.
@@ -18,37 +18,41 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Lets a worker ask our rng and hasher through us, and notes what they say.
 pub(crate) fn capture() -> Result<Messages> {
-    let redis = Redis::start()?;
-    let fast = [("DELAY", "0s"), ("RUST_LOG", "info,access=off")];
-    let rng = Process::service("rng", &fast)?;
-    let hasher = Process::service("hasher", &fast)?;
+    let redis = process::redis()?;
+    let rng = process::program("rng", &[("DELAY", "0s")])?;
+    let hasher = process::program("hasher", &[("DELAY", "0s")])?;
     let between = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
     let url = |listener: &TcpListener| Ok(format!("http://{}/", listener.local_addr()?));
-    let urls: [Result<String>; 2] = [url(&between[0]), url(&between[1])];
-    let [rng_url, hasher_url] = urls;
-    let worker = Process::worker(&[
-        ("RNG_URL", &rng_url?),
-        ("HASHER_URL", &hasher_url?),
-        ("REDIS_URL", &redis.url),
-        ("CONNECTIONS", "keep-alive"),
-        ("DELAY", "0s"),
-        ("RUST_LOG", "warn"),
-    ])?;
-    let messages = Messages {
-        rng: exchange(&between[0], rng.address()?, 32)?,
-        hasher: exchange(&between[1], hasher.address()?, 64)?,
-    };
-    drop((worker, rng, hasher, redis));
-    Ok(messages)
+    let urls: Result<Vec<String>> = between.iter().map(url).collect();
+    let urls = urls?;
+    let _worker = process::program(
+        "worker",
+        &[
+            ("RNG_URL", &urls[0]),
+            ("HASHER_URL", &urls[1]),
+            ("REDIS_URL", &redis.url()),
+            ("CONNECTIONS", "keep-alive"),
+            ("DELAY", "0s"),
+        ],
+    )?;
+    Ok(Messages {
+        rng: exchange(&between[0], 0, rng.address("LISTEN"), 32)?,
+        hasher: exchange(&between[1], 32, hasher.address("LISTEN"), 64)?,
+    })
 }
 
-fn exchange(between: &TcpListener, service: SocketAddr, body: usize) -> Result<Exchange> {
+/// Hands on a request and its answer, whose bodies have so many bytes.
+fn exchange(
+    between: &TcpListener,
+    asked: usize,
+    service: SocketAddr,
+    answered: usize,
+) -> Result<Exchange> {
     let (mut client, _) = between.accept()?;
-    let request_body = if body == 64 { 32 } else { 0 };
-    let request = message(&mut client, request_body).context("request")?;
+    let request = message(&mut client, asked).context("request")?;
     let mut server = TcpStream::connect(service)?;
     server.write_all(&request)?;
-    let answer = message(&mut server, body).context("answer")?;
+    let answer = message(&mut server, answered).context("answer")?;
     client.write_all(&answer)?;
     Ok(Exchange { request, answer })
 }

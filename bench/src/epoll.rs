@@ -3,8 +3,8 @@
 use std::{
     collections::HashMap,
     io::{ErrorKind, Read, Write},
-    net::{self, SocketAddr},
-    time::{Duration, Instant},
+    net,
+    time::Instant,
 };
 
 use anyhow::Result;
@@ -13,7 +13,7 @@ use mio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::bare::{Done, Exchange};
+use crate::bare::{Done, Exchange, Load};
 
 /// Events that are taken at once.
 const EVENTS: usize = 1024;
@@ -76,12 +76,10 @@ pub(crate) fn serve(listener: net::TcpListener, exchange: &Exchange) -> Result<(
 }
 
 /// Mines in so many loops for so long.
-pub(crate) fn mine(
-    exchanges: &[Exchange; 2],
-    peers: [SocketAddr; 2],
-    loops: usize,
-    length: Duration,
-) -> Result<Done> {
+pub(crate) fn mine(load: &Load) -> Result<Done> {
+    let Load { exchanges, loops, length } = load;
+    let peers = exchanges.each_ref().map(|(peer, _)| *peer);
+    let exchanges = exchanges.each_ref().map(|(_, exchange)| exchange);
     let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(EVENTS));
     let mut connections = Vec::new();
     // Even tokens are connections to rng, odd ones to hasher.
@@ -94,11 +92,11 @@ pub(crate) fn mine(
         connections.push(Connection { stream, received: 0 });
     }
     let started = Instant::now();
-    let (mut begun, mut units) = (vec![started; loops], Vec::new());
-    for number in 0..loops {
+    let (mut begun, mut units) = (vec![started; *loops], Vec::new());
+    for number in 0..*loops {
         connections[2 * number].stream.write_all(&exchanges[0].request)?;
     }
-    while started.elapsed() < length {
+    while started.elapsed() < *length {
         poll.poll(&mut events, None)?;
         for event in &events {
             let Token(number) = event.token();

@@ -4,18 +4,19 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     path::Path,
-    process::Command,
     thread,
 };
 
 use anyhow::{Context, Result};
+use clap::ValueEnum;
 use serde::Deserialize;
+use testkit::Process;
 
 use crate::{
     Settings,
     bare::{Done, Style},
     capture,
-    process::{self, Process, Redis, Usage},
+    process::{self, Usage},
     table,
 };
 
@@ -127,9 +128,9 @@ impl Row {
             Kind::Ours { delays, workers, settings } => ours(seconds, *delays, *workers, settings),
             Kind::Bare { style, loops } => bare(seconds, *style, *loops, messages),
             Kind::Alone { threads } => {
-                let mut command = Command::new(std::env::current_exe()?);
-                command.args(["alone", &threads.to_string(), &seconds.to_string()]);
-                let (done, usage) = process::measured(&mut command)?;
+                let args = ["alone", &threads.to_string(), &seconds.to_string()];
+                let process = Process::start(process::this()?, &args, &[]);
+                let (done, usage) = process::measured(process)?;
                 Ok(outcome(&[done], &[usage]))
             }
         }
@@ -137,35 +138,31 @@ impl Row {
 }
 
 fn ours(seconds: u64, delays: bool, workers: usize, settings: &[(&str, &str)]) -> Result<Outcome> {
-    let redis = Redis::start()?;
-    // What the services say first is where they listen.
-    let mut env = vec![("RUST_LOG", "info,access=off")];
+    let redis = process::redis()?;
+    let mut all = vec![("RUST_LOG", "info,access=off")];
     if !delays {
-        env.push(("DELAY", "0s"));
+        all.push(("DELAY", "0s"));
     }
-    let threads = settings.iter().copied().find(|(name, _)| *name == "THREADS");
-    env.extend(threads);
-    let (rng, hasher) = (Process::service("rng", &env)?, Process::service("hasher", &env)?);
-    let duration = format!("{seconds}s");
-    let (rng_url, hasher_url) =
-        (format!("http://{}/", rng.address()?), format!("http://{}/", hasher.address()?));
-    env.extend(settings);
-    env.extend([
-        ("DURATION", duration.as_str()),
-        ("RNG_URL", &rng_url),
-        ("HASHER_URL", &hasher_url),
-        ("REDIS_URL", &redis.url),
+    all.extend(settings.iter().filter(|(name, _)| *name == "THREADS"));
+    let (rng, hasher) = (process::program("rng", &all)?, process::program("hasher", &all)?);
+    let url = |service: &Process| format!("http://{}/", service.address("LISTEN"));
+    let own = [
+        ("DURATION", &*format!("{seconds}s")),
+        ("OUTPUT", "json"),
+        ("RNG_URL", &url(&rng)),
+        ("HASHER_URL", &url(&hasher)),
+        ("REDIS_URL", &redis.url()),
         ("RUST_LOG", "warn"),
         // A sixteenth of all hashes would fill redis.
         ("COIN_PREFIX", "00000"),
-    ]);
-    let mut commands = Vec::new();
-    for _ in 0..workers {
-        commands.push(process::load(&env)?);
-    }
-    let loads: Vec<_> = commands
+    ];
+    let load = [&all, settings, &own].concat();
+    let loads = (0..workers).map(|_| process::program("worker", &load));
+    let loads: Vec<Process> = loads.collect::<Result<_>>()?;
+    // All of them are looked at while they run.
+    let loads: Vec<_> = loads
         .into_iter()
-        .map(|mut command| thread::spawn(move || process::measured::<Report>(&mut command)))
+        .map(|load| thread::spawn(move || process::measured::<Report>(load)))
         .collect();
     let (mut done, mut usages) = (Vec::new(), Vec::new());
     for load in loads {
@@ -174,29 +171,23 @@ fn ours(seconds: u64, delays: bool, workers: usize, settings: &[(&str, &str)]) -
         done.push(Done { hashes: report.hashes, seconds: report.seconds, p50 });
         usages.push(usage);
     }
-    for process in [&rng, &hasher, &redis.process] {
-        usages.push(process.usage().context(process.name)?);
+    for id in [rng.id(), hasher.id(), redis.id()] {
+        usages.push(process::usage(id)?);
     }
     Ok(outcome(&done, &usages))
 }
 
 fn bare(seconds: u64, style: Style, loops: usize, messages: &Path) -> Result<Outcome> {
-    let style = match style {
-        Style::Threads => "threads",
-        Style::Epoll => "epoll",
+    let style = style.to_possible_value().context("a style without a name")?;
+    let (this, messages) = (process::this()?, messages.to_str().context("no path in UTF-8")?);
+    let start = |role: &[&str]| {
+        Process::start(&this, &[&["bare", style.get_name(), messages], role].concat(), &[])
     };
-    let command = |role: &str| -> Result<Command> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["bare", role, style]).arg(messages);
-        Ok(command)
-    };
-    let rng = Process::listening("bare rng", &mut command("rng")?)?;
-    let hasher = Process::listening("bare hasher", &mut command("hasher")?)?;
-    let mut worker = command("worker")?;
-    worker.args(["--rng", &rng.address()?.to_string(), "--hasher", &hasher.address()?.to_string()]);
-    worker.args(["--loops", &loops.to_string(), "--seconds", &seconds.to_string()]);
-    let (done, usage) = process::measured(&mut worker)?;
-    Ok(outcome(&[done], &[usage, rng.usage()?, hasher.usage()?]))
+    let (rng, hasher) = (start(&["rng"]), start(&["hasher"]));
+    let peers = [&rng, &hasher].map(|service| service.address("LISTEN").to_string());
+    let worker = ["worker", &peers[0], &peers[1], &loops.to_string(), &seconds.to_string()];
+    let (done, usage) = process::measured(start(&worker))?;
+    Ok(outcome(&[done], &[usage, process::usage(rng.id())?, process::usage(hasher.id())?]))
 }
 
 fn outcome(done: &[Done], usages: &[Usage]) -> Outcome {

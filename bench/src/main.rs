@@ -53,9 +53,9 @@ enum Action {
 
 fn main() -> Result<()> {
     let settings = Settings::parse();
-    match &settings.action {
+    match settings.action {
         None => ladder::run(&settings),
         Some(Action::Bare(settings)) => bare::run(settings),
-        Some(Action::Alone { threads, seconds }) => alone::run(*threads, *seconds),
+        Some(Action::Alone { threads, seconds }) => alone::run(threads, seconds),
     }
 }

@@ -4,12 +4,12 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::{Result, anyhow};
 
-use crate::bare::{Done, Exchange};
+use crate::bare::{Done, Exchange, Load};
 
 /// Answers every request, for ever.
 pub(crate) fn serve(listener: &TcpListener, exchange: &Exchange) -> Result<()> {
@@ -31,17 +31,13 @@ fn answer(mut stream: TcpStream, exchange: &Exchange) -> Result<()> {
 }
 
 /// Mines in so many threads for so long.
-pub(crate) fn mine(
-    exchanges: &[Exchange; 2],
-    peers: [SocketAddr; 2],
-    loops: usize,
-    length: Duration,
-) -> Result<Done> {
+pub(crate) fn mine(load: &Load) -> Result<Done> {
     let started = Instant::now();
-    let threads: Vec<_> = (0..loops)
+    let end = started + load.length;
+    let threads: Vec<_> = (0..load.loops)
         .map(|_| {
-            let exchanges = exchanges.clone();
-            thread::spawn(move || mine_one(&exchanges, peers, started + length))
+            let exchanges = load.exchanges.clone();
+            thread::spawn(move || mine_one(&exchanges, end))
         })
         .collect();
     let mut units = Vec::new();
@@ -51,9 +47,9 @@ pub(crate) fn mine(
     Ok(Done::new(started, units))
 }
 
-fn mine_one(exchanges: &[Exchange; 2], peers: [SocketAddr; 2], end: Instant) -> Result<Vec<f32>> {
+fn mine_one(exchanges: &[(SocketAddr, Exchange); 2], end: Instant) -> Result<Vec<f32>> {
     let mut streams = Vec::new();
-    for (peer, exchange) in peers.into_iter().zip(exchanges) {
+    for (peer, exchange) in exchanges {
         let stream = TcpStream::connect(peer)?;
         stream.set_nodelay(true)?;
         streams.push((stream, exchange, vec![0; exchange.answer.len()]));

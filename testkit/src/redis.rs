@@ -83,6 +83,11 @@ impl Redis {
         self.port
     }
 
+    /// The process id of the server.
+    pub fn id(&self) -> u32 {
+        self.server.as_ref().expect("a running server").id()
+    }
+
     /// Ends the server with SIGKILL, as a crash would.
     pub fn kill(&mut self) {
         self.server = None;
