@@ -27,8 +27,8 @@ pub use metrics::{Present, registry, seconds};
 pub use observe::Http;
 pub use server::{Limits, serve, serve_admin};
 pub use settings::{
-    Action, ByteSize, Listen, Service, SettingError, Settings, defaults, exit, load_with,
-    parse_count, parse_duration, parse_port, parse_size, run, wrong,
+    Action, ByteSize, Listen, Service, SettingError, Settings, check_flags, defaults, exit,
+    load_with, parse_count, parse_duration, parse_port, parse_size, run, wrong,
 };
 pub use shutdown::Shutdown;
 pub use telemetry::LogFormat;

@@ -132,6 +132,14 @@ fn runtime(threads: Option<NonZero<u16>>) -> io::Result<Runtime> {
     .build()
 }
 
+/// Fails when one of the flags is none of these settings, or has a wrong value.
+pub fn check_flags<'a, S: Parser>(
+    flags: impl IntoIterator<Item = &'a str>,
+) -> Result<(), SettingError> {
+    let command = S::command().no_binary_name(true).args_override_self(true);
+    parse::<S>(command, flags.into_iter().map(Into::into)).map(|_| ())
+}
+
 /// The settings that [`run`] reads, but for some flags that come after those of the command line.
 /// Fails when a value is wrong.
 pub fn load_with<'a, S: Parser>(

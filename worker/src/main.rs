@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use chassis::Chassis;
+use chassis::{Chassis, SettingError};
 use clap::Parser;
 use store::{RedisUrl, Store};
 use worker::{Http, Insight, Metrics, Worker, load};
@@ -13,14 +13,23 @@ use worker::{Http, Insight, Metrics, Worker, load};
 #[command(version)]
 struct Settings {
     #[command(flatten)]
-    worker: worker::Settings,
+    side: Side,
     #[command(flatten, next_help_heading = "Load generator")]
     load: load::Settings,
+    #[command(flatten, next_help_heading = "Every service")]
+    service: chassis::Service,
+}
+
+/// What can be different on the other side of a comparison.
+#[derive(Parser)]
+struct Side {
+    #[command(flatten)]
+    worker: worker::Settings,
     /// Where redis is; rediss:// is TLS.
     #[arg(long, env, default_value = "redis://redis:6379", hide_env_values = true)]
     redis_url: RedisUrl,
-    #[command(flatten)]
-    service: chassis::Service,
+    #[command(flatten, next_help_heading = "Load generator")]
+    pace: load::Pace,
 }
 
 fn main() {
@@ -28,33 +37,43 @@ fn main() {
 }
 
 async fn run(mut settings: Settings) -> Result<()> {
-    let is_load = settings.load.is_asked()?;
+    let is_load = settings.load.is_asked(&settings.side.pace)?;
     settings.service.shared.log_to_stderr = is_load;
     let other = match &settings.load.compare {
-        Some(flags) => Some(chassis::load_with::<Settings>(flags.split_whitespace())?),
+        Some(flags) => Some(other_side(flags)?),
         None => None,
     };
     let mut chassis = Chassis::start_traced("worker", &settings.service)?;
     let metrics = Metrics::register(&mut chassis.registry);
     let version = settings.service.shared.dockercoins_version.clone();
     let insight = || Insight::new(chassis::hostname(), version.clone(), metrics.clone());
-    let worker = |settings: &Settings, store: Store, insight: Insight| {
-        let peers = Http::new(&settings.worker, Arc::new(|_| None))?;
-        Worker::new(settings.worker.clone(), peers, store, insight)
+    let worker = |side: &Side, store: Store, insight: Insight| {
+        let peers = Http::new(&side.worker, Arc::new(|_| None))?;
+        Worker::new(side.worker.clone(), peers, store, insight)
     };
-    let store = Store::redis(&settings.redis_url)?;
+    let store = Store::redis(&settings.side.redis_url)?;
     store.register(&mut chassis.registry);
     let shutdown = chassis.serve_admin();
     shutdown.set_ready();
     if is_load {
-        let sides: Vec<_> = [&settings].into_iter().chain(&other).collect();
-        let build = |side: &&Settings, watch| {
+        let sides = [&settings.side].into_iter().chain(&other);
+        let sides: Vec<_> = sides.map(|side| (&side.pace, side)).collect();
+        let build = |side: &Side, watch| {
             worker(side, Store::redis(&side.redis_url)?, insight().watched(watch))
         };
         load::run(&settings.load, &sides, build, &shutdown).await
     } else {
-        let worker = worker(&settings, store, insight())?;
+        let worker = worker(&settings.side, store, insight())?;
         worker.run(shutdown.stop, shutdown.timeout).await;
         Ok(())
     }
+}
+
+fn other_side(flags: &str) -> Result<Side, SettingError> {
+    let flags = || flags.split_whitespace();
+    let right = "right would be settings of the loop, of the load's end or pace, or --redis-url";
+    let side = chassis::check_flags::<Side>(flags())
+        .and_then(|()| chassis::load_with::<Settings>(flags()));
+    side.map(|settings| settings.side)
+        .map_err(|error| SettingError::new(format!("COMPARE: {error}; {right}")))
 }

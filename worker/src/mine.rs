@@ -93,12 +93,13 @@ impl<P: Peers> Worker<P> {
     }
 
     /// Tells everybody of this worker while it mines, and reports at the end what it has done.
+    /// Returns with its result how many hashes and coins no store has taken.
     pub(crate) async fn attend<T>(
         &self,
         mining: impl Future<Output = T>,
         stop: &CancellationToken,
         patience: Duration,
-    ) -> T {
+    ) -> (T, (u64, usize)) {
         let ended = CancellationToken::new();
         let mining = async {
             let _ended = ended.clone().drop_guard();
@@ -110,7 +111,7 @@ impl<P: Peers> Worker<P> {
         self.report_the_rest(patience).await;
         // Who cannot be told will notice that nothing is said any more.
         let _ = timeout(LAST_ANSWER, self.store.leave(self.ledger.run())).await;
-        result
+        (result, self.ledger.pending())
     }
 
     /// Tells everybody once a second how this worker does.
@@ -147,15 +148,14 @@ impl<P: Peers> Worker<P> {
 
     async fn mine(&self, halt: &CancellationToken) -> Result<()> {
         while !halt.is_cancelled() {
-            self.step(halt).await?;
+            self.report_if_due(halt).await?;
+            self.work(halt).await?;
         }
         Ok(())
     }
 
-    /// Does one batch of work, and reports if it is time to; tells whether the work was completed
-    /// before `halt`.
-    pub(crate) async fn step(&self, halt: &CancellationToken) -> Result<bool> {
-        self.report_if_due(halt).await?;
+    /// Does one batch of work; tells whether it was completed before `halt`.
+    pub(crate) async fn work(&self, halt: &CancellationToken) -> Result<bool> {
         trace::root("unit of work", self.work_once(halt)).await
     }
 
@@ -202,15 +202,19 @@ impl<P: Peers> Worker<P> {
         coins.map(coin).collect()
     }
 
-    async fn report_if_due(&self, halt: &CancellationToken) -> Result<()> {
+    /// Reports if it is time to.
+    pub(crate) async fn report_if_due(&self, halt: &CancellationToken) -> Result<()> {
         // One loop reports, the others go on mining; unless coins come faster than redis takes them.
-        let full = self.ledger.is_full();
-        let due = if full { Some(self.due.lock().await) } else { self.due.try_lock().ok() };
+        let due = match self.ledger.is_full() {
+            true => halt.run_until_cancelled(self.due.lock()).await,
+            false => self.due.try_lock().ok(),
+        };
         if let Some(mut due) = due
             && (*due <= Instant::now() || self.ledger.is_full())
         {
-            or_late(halt, self.report()).await.unwrap_or(Ok(()))?;
+            let reported = or_late(halt, self.report()).await;
             *due = Instant::now() + self.settings.interval;
+            return reported.unwrap_or(Ok(()));
         }
         Ok(())
     }

@@ -9,8 +9,8 @@ use crate::load::{record::UNIT, report::Report};
 /// All reports of both sides, and the ratios of their medians.
 #[derive(Serialize)]
 pub(crate) struct Comparison<'a> {
-    a: &'a [Report],
-    b: &'a [Report],
+    a: Vec<&'a Report>,
+    b: Vec<&'a Report>,
     pub(crate) ratio: Ratio,
 }
 
@@ -24,8 +24,11 @@ pub(crate) struct Ratio {
 }
 
 impl<'a> Comparison<'a> {
-    pub(crate) fn new(a: &'a [Report], b: &'a [Report]) -> Self {
-        let ratio = |of: fn(&Report) -> f64| median(b, of) / median(a, of);
+    /// Of reports that know their side.
+    pub(crate) fn new(reports: &'a [(&str, Report)]) -> Self {
+        let of = |side| reports.iter().filter(move |(name, _)| *name == side);
+        let [a, b] = ["A", "B"].map(|side| of(side).map(|(_, report)| report).collect::<Vec<_>>());
+        let ratio = |of: fn(&Report) -> f64| median(&b, of) / median(&a, of);
         let ratio = Ratio {
             hashes_per_second: ratio(|report| report.hashes_per_second),
             cpu_seconds_per_hash: ratio(|report| report.cpu_seconds_per_hash),
@@ -36,8 +39,8 @@ impl<'a> Comparison<'a> {
     }
 }
 
-fn median(reports: &[Report], of: fn(&Report) -> f64) -> f64 {
-    let mut values: Vec<f64> = reports.iter().map(of).collect();
+fn median(reports: &[&Report], of: fn(&Report) -> f64) -> f64 {
+    let mut values: Vec<f64> = reports.iter().map(|report| of(report)).collect();
     values.sort_by(f64::total_cmp);
     let half = values.len() / 2;
     match values.len() {
@@ -49,8 +52,10 @@ fn median(reports: &[Report], of: fn(&Report) -> f64) -> f64 {
 
 impl Display for Comparison<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        for (a, b) in self.a.iter().zip(self.b) {
-            writeln!(f, "A: {a}\nB: {b}")?;
+        for turn in 0..self.a.len() {
+            for (name, reports) in [("A", &self.a), ("B", &self.b)] {
+                reports.get(turn).map_or(Ok(()), |report| writeln!(f, "{name}: {report}"))?;
+            }
         }
         let Ratio { hashes_per_second, cpu_seconds_per_hash, p50, p99 } = self.ratio;
         writeln!(

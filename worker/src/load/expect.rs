@@ -110,9 +110,23 @@ fn statistic_of(name: &str) -> Option<Statistic> {
 }
 
 impl Expectation {
-    /// Why the expectation does not hold; nothing if it does.
-    pub(crate) fn broken(&self, report: &Report, ratio: Option<f64>) -> Option<String> {
-        let Some(value) = self.quantity.of(report, ratio) else {
+    /// Whether it is about the two sides of a comparison together.
+    pub(crate) fn is_of_comparison(&self) -> bool {
+        self.quantity == Quantity::Ratio
+    }
+
+    /// Why it does not hold of a load; nothing if it does, or if it is of a comparison.
+    pub(crate) fn broken(&self, report: &Report) -> Option<String> {
+        if self.is_of_comparison() { None } else { self.broken_by(self.quantity.of(report)) }
+    }
+
+    /// Why it does not hold of the ratio of a comparison; nothing if it does, or if it is of a load.
+    pub(crate) fn broken_ratio(&self, ratio: f64) -> Option<String> {
+        if self.is_of_comparison() { self.broken_by(Some(ratio)) } else { None }
+    }
+
+    fn broken_by(&self, value: Option<f64>) -> Option<String> {
+        let Some(value) = value.filter(|value| value.is_finite()) else {
             return Some(format!("expected {}, but nothing was measured", self.text));
         };
         let holds = match self.comparison {
@@ -132,13 +146,13 @@ impl Expectation {
 }
 
 impl Quantity {
-    fn of(&self, report: &Report, ratio: Option<f64>) -> Option<f64> {
+    fn of(&self, report: &Report) -> Option<f64> {
         Some(match self {
             Self::Hashes => report.hashes as f64,
             Self::HashesPerSecond => report.hashes_per_second,
             Self::CpuPerHash => report.cpu_seconds_per_hash,
             Self::Errors => report.errors.values().sum::<u64>() as f64,
-            Self::Ratio => ratio?,
+            Self::Ratio => return None,
             Self::Latency(stage, statistic) => {
                 let latency = report.latencies.get(stage)?;
                 match statistic {

@@ -1,6 +1,7 @@
 //! The worker as a load generator: it mines to an end, measures, and reports.
 //!
-//! The loop knows nothing of this: `drive` sets its pace, `record` watches it, `report` sums up.
+//! The loop knows nothing of this: `schedule` sets the pace, `drive` keeps it, `record` watches, and
+//! `report` sums up.
 
 mod compare;
 mod drive;
@@ -8,6 +9,7 @@ mod expect;
 mod progress;
 mod record;
 mod report;
+mod schedule;
 
 use std::{io::Write, num::NonZero, sync::Arc, time::Duration};
 
@@ -30,10 +32,10 @@ pub enum Output {
     Json,
 }
 
-/// How a load is generated.
+/// When a load ends, and how fast its work begins.
 #[derive(clap::Args, Clone)]
 #[group(skip)]
-pub struct Settings {
+pub struct Pace {
     /// Generate load for so long, report on stdout, and end.
     #[arg(long, env, value_parser = chassis::parse_duration)]
     pub duration: Option<Duration>,
@@ -47,6 +49,12 @@ pub struct Settings {
     /// Time before the measurement in which the load is generated already.
     #[arg(long, env, default_value = "0s", value_parser = chassis::parse_duration)]
     pub warm_up: Duration,
+}
+
+/// What is told of a load.
+#[derive(clap::Args, Clone)]
+#[group(skip)]
+pub struct Settings {
     /// Shape of the report.
     #[arg(long, env, default_value = "text")]
     pub output: Output,
@@ -68,60 +76,71 @@ fn parse_rate(value: &str) -> Result<f64, String> {
 }
 
 impl Settings {
-    /// Whether a load is asked for. Fails when it has no end.
-    pub fn is_asked(&self) -> Result<bool, SettingError> {
-        let asked = self.duration.is_some() || self.hashes.is_some();
+    /// Whether a load is asked for. Fails when it has no end, or when something is expected of a
+    /// comparison that is none.
+    pub fn is_asked(&self, pace: &Pace) -> Result<bool, SettingError> {
+        let asked = pace.duration.is_some() || pace.hashes.is_some();
         let unused = [
-            ("RATE", self.rate.is_some()),
+            ("RATE", pace.rate.is_some()),
             ("EXPECT", !self.expect.is_empty()),
             ("COMPARE", self.compare.is_some()),
             ("OUTPUT", self.output == Output::Json),
         ];
-        match unused.into_iter().find(|(_, set)| *set && !asked) {
-            None => Ok(asked),
-            Some((name, _)) => Err(SettingError::new(format!(
+        if let Some((name, _)) = unused.into_iter().find(|(_, set)| *set && !asked) {
+            return Err(SettingError::new(format!(
                 "{name}: a load needs an end; right would be --duration 30s or --hashes 1000 with it"
-            ))),
+            )));
         }
+        if self.compare.is_none() && self.expect.iter().any(Expectation::is_of_comparison) {
+            return Err(SettingError::new(
+                "EXPECT: a ratio needs two sides; right would be --compare '--batch 32' with it",
+            ));
+        }
+        Ok(asked)
     }
 }
 
 /// Generates the load with the workers that `build` makes for each side: one, or two to compare.
-/// Writes the report to stdout. Fails when an expectation does not hold.
+/// Writes the report to stdout. Fails when an expectation does not hold, or when redis has not taken
+/// all the work.
 pub async fn run<S, P: Peers>(
     settings: &Settings,
-    sides: &[S],
+    sides: &[(&Pace, &S)],
     build: impl Fn(&S, Arc<dyn Watch>) -> Result<Arc<Worker<P>>>,
     shutdown: &Shutdown,
 ) -> Result<()> {
     let rounds = if sides.len() > 1 { settings.rounds.get() } else { 1 };
-    let mut reports: Vec<Vec<Report>> = sides.iter().map(|_| Vec::new()).collect();
-    for _ in 0..rounds {
-        for (side, reports) in sides.iter().zip(&mut reports) {
-            if !shutdown.stop.is_cancelled() {
-                let record = Arc::new(Record::new(settings.warm_up));
-                let worker = build(side, record.clone())?;
-                reports.push(drive::run(settings, worker, &record, shutdown).await);
-            }
+    let turns = (0..rounds).flat_map(|_| sides.iter().zip(["A", "B"]));
+    let mut reports: Vec<(&str, Report)> = Vec::new();
+    for ((pace, side), name) in turns {
+        let record = Arc::new(Record::new(pace.warm_up));
+        let worker = build(side, record.clone())?;
+        reports.push((name, drive::run(pace, worker, &record, shutdown).await));
+        if shutdown.stop.is_cancelled() {
+            break;
         }
     }
-    let comparison = match &reports[..] {
-        [a, b] => Some(Comparison::new(a, b)),
-        _ => None,
-    };
+    let comparison = (sides.len() > 1).then(|| Comparison::new(&reports));
     let text = match (settings.output, &comparison) {
         (Output::Json, Some(comparison)) => serde_json::to_string(comparison)?,
-        (Output::Json, None) => serde_json::to_string(&reports.iter().flatten().next())?,
+        (Output::Json, None) => serde_json::to_string(&reports[0].1)?,
         (Output::Text, Some(comparison)) => comparison.to_string(),
-        (Output::Text, None) => reports.iter().flatten().map(Report::to_string).collect(),
+        (Output::Text, None) => reports[0].1.to_string(),
     };
     writeln!(std::io::stdout(), "{}", text.trim_end())?;
 
-    let ratio = comparison.map(|comparison| comparison.ratio.hashes_per_second);
-    let broken = settings.expect.iter().flat_map(|expectation| {
-        reports.iter().flatten().filter_map(move |report| expectation.broken(report, ratio))
+    let of_each = reports.iter().flat_map(|(name, report)| {
+        let broken = settings.expect.iter().filter_map(|expectation| expectation.broken(report));
+        let side = if sides.len() > 1 { format!("{name}: ") } else { String::new() };
+        broken.chain(report.loss()).map(move |broken| format!("{side}{broken}"))
     });
-    let broken: Vec<_> = broken.collect();
+    let of_both = comparison.iter().flat_map(|comparison| {
+        settings
+            .expect
+            .iter()
+            .filter_map(|expectation| expectation.broken_ratio(comparison.ratio.hashes_per_second))
+    });
+    let broken: Vec<_> = of_each.chain(of_both).collect();
     if !broken.is_empty() {
         bail!("{}", broken.join("; "));
     }

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::{
     Peers, Worker,
     load::{
-        Settings,
+        Pace,
         record::{Record, UNIT},
     },
 };
@@ -46,13 +46,21 @@ pub(crate) struct Report {
     pub(crate) errors: BTreeMap<&'static str, u64>,
     /// By peer and kind.
     errors_by_peer: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
-    /// Units of work of an open loop that should have begun, but no loop was free.
-    not_begun: usize,
+    /// Hashes of an open loop that should have begun, but no loop was free.
+    not_begun: u64,
+    lost: Lost,
     connections: String,
     concurrency: u16,
     batch: u64,
     /// Hashes to begin per second.
     rate: Option<f64>,
+}
+
+/// What redis has not taken.
+#[derive(Clone, Default, Serialize)]
+struct Lost {
+    hashes: u64,
+    coins: usize,
 }
 
 /// How long something took.
@@ -105,11 +113,10 @@ impl Report {
     /// Sums up a load of a worker that took so long, and so much CPU time.
     pub(crate) fn new<P: Peers>(
         worker: &Worker<P>,
-        settings: &Settings,
+        pace: &Pace,
         record: &Record,
         took: Duration,
         cpu: Duration,
-        not_begun: usize,
     ) -> Self {
         let data = record.data();
         let mut errors = BTreeMap::new();
@@ -131,12 +138,25 @@ impl Report {
                 .collect(),
             errors,
             errors_by_peer: data.errors.clone(),
-            not_begun,
+            not_begun: 0,
+            lost: Lost::default(),
             connections: connections.map_or_else(String::new, |name| name.get_name().to_owned()),
             concurrency: worker.settings().concurrency.get(),
             batch: u64::from(worker.settings().batch.get()),
-            rate: settings.rate,
+            rate: pace.rate,
         }
+    }
+
+    /// Adds what is known only when all is over.
+    pub(crate) fn finish(self, not_begun: u64, (hashes, coins): (u64, usize)) -> Self {
+        Self { not_begun, lost: Lost { hashes, coins }, ..self }
+    }
+
+    /// What redis has not taken, if that is anything.
+    pub(crate) fn loss(&self) -> Option<String> {
+        let Lost { hashes, coins } = self.lost;
+        let lost = format!("{hashes} hashes and {coins} coins are lost: redis has not taken them");
+        ((hashes, coins) != (0, 0)).then_some(lost)
     }
 }
 

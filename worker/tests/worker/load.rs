@@ -88,6 +88,13 @@ fn what_makes_no_load_is_refused_with_what_would_be_right() {
         (&[("DURATION", "1s"), ("EXPECT", "fast")], "p99<5ms"),
         (&[("DURATION", "soon")], "100ms, 2s"),
         (&[("DURATION", "1s"), ("COMPARE", "--concurency 2")], "--concurency"),
+        (&[("DURATION", "1s"), ("COMPARE", "--batch 0")], "--batch"),
+        (&[("DURATION", "1s"), ("COMPARE", "--threads 1")], "right would be settings of the loop"),
+        (
+            &[("DURATION", "1s"), ("COMPARE", "--output json")],
+            "right would be settings of the loop",
+        ),
+        (&[("DURATION", "1s"), ("EXPECT", "ratio>1")], "--compare '--batch 32'"),
     ] {
         let (code, said, errors) = end(worker(&rng, &hasher, "redis://127.0.0.1:1", settings));
         assert_eq!((code, said.len()), (Some(2), 0), "{settings:?}: {said:?} {errors}");
@@ -124,6 +131,53 @@ fn an_open_loop_tells_of_those_who_had_to_wait_and_a_closed_one_does_not() {
 }
 
 #[test]
+fn an_open_loop_ends_with_its_last_hash() {
+    let Some(redis) = Redis::start() else { return };
+    let (rng, hasher) = (Peer::rng(), Peer::hasher());
+    let settings = [("HASHES", "20"), ("RATE", "40"), ("CONCURRENCY", "64"), ("OUTPUT", "json")];
+    let report = json(worker(&rng, &hasher, &redis.url(), &settings)).1;
+    assert_eq!((&report["hashes"], redis.hashes()), (&Value::from(20), 20));
+    // Half a second, not as long as it takes until another unit of work has come for each loop.
+    assert!((0.4..1.5).contains(&report["seconds"].as_f64().unwrap()), "{report}");
+    assert_eq!(report["not_begun"], 0);
+}
+
+#[test]
+fn an_open_loop_ends_in_time_and_tells_what_it_has_not_begun() {
+    let Some(redis) = Redis::start() else { return };
+    let slow = Peer::open(|peer: &Peer, body: &[u8], stream: &mut TcpStream| {
+        thread::sleep(Duration::from_millis(100));
+        peer::hash(peer, body, stream)
+    });
+    let settings = [("DURATION", "1s"), ("RATE", "200"), ("OUTPUT", "json")];
+    let report = json(worker(&Peer::rng(), &slow, &redis.url(), &settings)).1;
+    let hashes = report["hashes"].as_u64().unwrap();
+    assert!((1..=11).contains(&hashes), "{report}");
+    assert_eq!(report["not_begun"].as_u64().unwrap(), 200 - hashes, "{report}");
+    assert!((1.0..3.0).contains(&report["seconds"].as_f64().unwrap()), "{report}");
+}
+
+#[test]
+fn a_load_goes_on_without_redis_and_fails_in_the_end() {
+    let (rng, hasher) = (Peer::rng(), Peer::hasher());
+    let settings = [
+        ("DURATION", "1s"),
+        ("RATE", "100"),
+        ("CONCURRENCY", "4"),
+        ("INTERVAL", "200ms"),
+        ("SHUTDOWN_TIMEOUT", "300ms"),
+        ("OUTPUT", "json"),
+    ];
+    let (code, report, errors) = json(worker(&rng, &hasher, "redis://127.0.0.1:1", &settings));
+    assert_eq!(code, Some(1), "{errors}");
+    assert_eq!((report["hashes"].as_u64(), hasher.answered()), (Some(100), 100), "{report}");
+    assert_eq!(report["lost"]["hashes"], 100);
+    assert!(report["errors"]["store"].as_u64().unwrap() > 2, "{report}");
+    assert!(errors.contains("error: 100 hashes and "), "{errors}");
+    assert!(errors.matches(" WARN ").count() <= 3, "one line a second is enough:\n{errors}");
+}
+
+#[test]
 fn errors_are_counted_by_kind_and_their_work_is_done_again() {
     let Some(redis) = Redis::start() else { return };
     let hasher =
@@ -150,18 +204,25 @@ fn two_sides_take_turns_and_their_ratio_is_told() {
     let (rng, hasher) = (Peer::rng(), Peer::hasher());
     let settings = [
         ("DURATION", "300ms"),
-        ("COMPARE", "--delay 30ms --connections keep-alive"),
+        ("COMPARE", "--rate 20 --connections keep-alive"),
         ("OUTPUT", "json"),
-        ("EXPECT", "ratio<0.9"),
+        ("EXPECT", "ratio<0.9,ratio>1,hashes=0"),
     ];
     let (code, report, errors) = json(worker(&rng, &hasher, &redis.url(), &settings));
-    assert_eq!(code, Some(0), "{errors}");
+    assert_eq!(code, Some(1), "{errors}");
+    assert_eq!(errors.matches("expected ratio>1, but").count(), 1, "{errors}");
+    assert!(!errors.contains("ratio<0.9"), "{errors}");
+    for side in ["A", "B"] {
+        let complaint = format!("{side}: expected hashes=0, but");
+        assert_eq!(errors.matches(&complaint).count(), 2, "{errors}");
+    }
+    assert!(report["b"].as_array().unwrap().iter().all(|turn| turn["hashes"] == 6), "{report}");
     for (side, connections) in [("a", "per-request"), ("b", "keep-alive")] {
         let turns = report[side].as_array().unwrap();
         assert_eq!(turns.len(), 2);
         assert!(turns.iter().all(|turn| turn["connections"] == connections), "{report}");
     }
-    assert!(report["ratio"]["p50"].as_f64().unwrap() > 1.0, "{report}");
+    assert!(report["ratio"]["hashes_per_second"].as_f64().unwrap() < 0.9, "{report}");
     assert_eq!(redis.hashes(), hasher.answered());
 }
 

@@ -1,6 +1,10 @@
 //! What a worker does with its last counts.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::Write,
+    net::TcpStream,
+    time::{Duration, Instant},
+};
 
 use testkit::Redis;
 
@@ -86,6 +90,34 @@ fn a_redis_that_hangs_does_not_hold_up_the_end() {
     assert!(worker.wait(PATIENCE).success());
     assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
     worker.wait_for(" coins are lost: no store took them within 1s", PATIENCE);
+}
+
+/// Each hash is a coin, whatever the random bytes are.
+fn all_coins(_: &Peer, body: &[u8], stream: &mut TcpStream) -> bool {
+    let lines = [&[b'0'; 64][..], b"\n"].concat().repeat(body.len() / 32);
+    stream.write_all(&peer::ok(&lines)).is_ok()
+}
+
+#[test]
+fn loops_that_wait_for_a_redis_that_hangs_end_together() {
+    let Some(redis) = Redis::start() else { return };
+    let bytes = vec![7; 32 * 5000];
+    let (rng, hasher) = (Peer::open(peer::only(peer::ok(&bytes))), Peer::open(all_coins));
+    let proxy = Proxy::start(redis.port(), || {});
+    proxy.heal();
+    let settings = [("BATCH", "5000"), ("CONCURRENCY", "32"), ("SHUTDOWN_TIMEOUT", "1s")];
+    let mut worker = worker(&rng, &hasher, &proxy.url(), &settings);
+    eventually(PATIENCE, "the worker counts", || redis.hashes() > 0);
+    proxy.freeze();
+    let mut before = 0;
+    eventually(PATIENCE, "the worker has no room for more coins", || {
+        std::thread::sleep(Duration::from_millis(200));
+        std::mem::replace(&mut before, hasher.requests()) == hasher.requests()
+    });
+    let start = Instant::now();
+    worker.terminate();
+    assert!(worker.wait(PATIENCE).success());
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
 }
 
 #[test]
