@@ -3,6 +3,7 @@
 use std::io;
 
 use axum::{
+    Extension,
     body::Body,
     http::header::CONTENT_LENGTH,
     response::{IntoResponse, Response},
@@ -22,6 +23,10 @@ const LINE: usize = 65;
 /// How many bytes of a body are hashed before any are answered. A body that is no longer gets its
 /// answer in one piece, and an error gets its status.
 const PIECE: usize = 64 * 1024;
+
+/// Says of an answer, in its extensions, that it is still being made.
+#[derive(Clone, Copy)]
+pub(crate) struct Unfinished;
 
 /// The blocks of a body that is being received.
 pub(crate) struct Blocks {
@@ -58,7 +63,7 @@ impl Blocks {
         });
         let body = stream::iter([Ok(first)]).chain(others);
         let length = length.map(|length| [(CONTENT_LENGTH, length.to_string())]);
-        Ok((length, Body::from_stream(body)).into_response())
+        Ok((length, Extension(Unfinished), Body::from_stream(body)).into_response())
     }
 
     /// The lines of the next blocks.
@@ -66,7 +71,7 @@ impl Blocks {
         let expected = PIECE.min(self.upload.declared() as usize);
         let mut lines = BytesMut::with_capacity(expected / BLOCK * LINE);
         let mut hashed = 0;
-        while hashed < PIECE {
+        while hashed <= PIECE {
             let Some(data) = self.upload.next().await? else {
                 if !self.rest.is_empty() {
                     return Err(not_whole());

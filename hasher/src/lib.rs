@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    blocks::Blocks,
+    blocks::{Blocks, Unfinished},
     upload::{Refusal, Upload},
 };
 
@@ -97,8 +97,11 @@ impl Hasher {
 }
 
 fn timed(mut response: Response, started: Instant, delay: Duration) -> Response {
-    let work = started.elapsed().saturating_sub(delay);
-    ServerTiming { queue: Duration::ZERO, delay, work }.add_to(&mut response);
+    // How long all of the work takes is not known before its end.
+    if response.extensions().get::<Unfinished>().is_none() {
+        let work = started.elapsed().saturating_sub(delay);
+        ServerTiming { queue: Duration::ZERO, delay, work }.add_to(&mut response);
+    }
     response
 }
 
