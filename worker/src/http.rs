@@ -1,80 +1,116 @@
 //! The peers over HTTP.
 
-use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use bytes::Bytes;
-use http::Response;
+use http::{Request, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use rand::seq::SliceRandom;
-use reqwest::{
-    Client, Request,
-    dns::{Addrs, Name, Resolve, Resolving},
-    redirect::Policy,
+use hyper::body::Body;
+use reqwest::{Client, redirect::Policy};
+use tokio::time::timeout;
+
+use crate::{
+    BaseUrl, Connections, Peers, Resolver, Settings,
+    connect::{CONNECT_TIMEOUT, Shuffled, no_connection},
+    kept::Kept,
+    peers::PeerError,
 };
 
-use crate::{Connections, Peers, Settings, peers::PeerError};
-
-type BoxError = Box<dyn Error + Send + Sync>;
-
-/// How long connecting may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Finds the addresses behind a name. An address with port 0 means the port of the URL.
-pub type Resolver = Arc<dyn Fn(&str) -> Option<Vec<SocketAddr>> + Send + Sync>;
+pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// The peers over HTTP.
 pub struct Http {
-    client: Client,
+    way: Way,
     timeout: Duration,
+}
+
+/// How a request reaches its peer.
+enum Way {
+    /// On a connection of its own.
+    Alone(Client),
+    /// On one of those to its peer, that has the authority of its URL.
+    Kept(Box<[Kept; 2]>),
 }
 
 impl Http {
     /// A client after the settings; names that `resolver` does not know are left to the host.
     pub fn new(settings: &Settings, resolver: Resolver) -> Result<Self> {
-        let client = match settings.connections {
-            Connections::PerRequest => Client::builder().pool_max_idle_per_host(0),
-            Connections::KeepAlive => Client::builder(),
-            Connections::Http2 => Client::builder().http2_prior_knowledge(),
+        let is_http2 = settings.connections == Connections::Http2;
+        let kept = |url: &BaseUrl| Kept::new(url.authority()?, resolver.clone(), is_http2);
+        let way = match settings.connections {
+            Connections::PerRequest => Way::Alone(
+                Client::builder()
+                    .pool_max_idle_per_host(0)
+                    .dns_resolver(Arc::new(Shuffled(resolver)))
+                    .connect_timeout(CONNECT_TIMEOUT)
+                    .redirect(Policy::none())
+                    .no_proxy()
+                    .build()?,
+            ),
+            _ => Way::Kept(Box::new([kept(&settings.rng_url)?, kept(&settings.hasher_url)?])),
         };
-        let client = client
-            .dns_resolver(Arc::new(Shuffled(resolver)))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(settings.timeout)
-            .redirect(Policy::none())
-            .no_proxy()
-            .build()?;
-        Ok(Self { client, timeout: settings.timeout })
+        Ok(Self { way, timeout: settings.timeout })
     }
 
-    async fn fetch(&self, request: Request, limit: usize) -> Result<Response<Bytes>, BoxError> {
-        let answer: Response<reqwest::Body> = self.client.execute(request).await?.into();
-        let (head, body) = answer.into_parts();
-        let body = Limited::new(body, limit).collect().await?;
-        Ok(Response::from_parts(head, body.to_bytes()))
+    async fn fetch(
+        &self,
+        request: Request<Bytes>,
+        limit: usize,
+    ) -> Result<Response<Bytes>, BoxError> {
+        match &self.way {
+            Way::Alone(client) => {
+                let answer: Response<reqwest::Body> =
+                    client.execute(request.try_into()?).await?.into();
+                collect(answer, limit).await
+            }
+            Way::Kept(peers) => {
+                let [rng, hasher] = &**peers;
+                let is_rng = request.uri().authority() == Some(&rng.authority);
+                let peer = if is_rng { rng } else { hasher };
+                peer.send(request, limit).await
+            }
+        }
     }
 }
 
 impl Peers for Http {
-    async fn send(&self, request: Request, limit: usize) -> Result<Response<Bytes>> {
-        let error = match self.fetch(request, limit).await {
-            Ok(answer) => return Ok(answer),
-            Err(error) => error,
-        };
-        let (kind, text) = match error.downcast_ref::<reqwest::Error>() {
-            _ if error.is::<LengthLimitError>() => {
-                ("answer", format!("more than {limit} bytes came"))
+    async fn send(&self, request: Request<Bytes>, limit: usize) -> Result<Response<Bytes>> {
+        match timeout(self.timeout, self.fetch(request, limit)).await {
+            Ok(answer) => Ok(answer.map_err(|error| trouble(error, limit))?),
+            Err(_) => {
+                let text = format!("no answer within {:?}", self.timeout);
+                Err(PeerError::new("timeout", text).into())
             }
-            Some(error) if error.is_timeout() && error.is_connect() => {
-                ("connect", format!("no connection within {CONNECT_TIMEOUT:?}"))
-            }
-            Some(error) if error.is_timeout() => {
-                ("timeout", format!("no answer within {:?}", self.timeout))
-            }
-            Some(error) if error.is_connect() => ("connect", root_cause(error).to_string()),
-            _ => ("other", root_cause(&*error).to_string()),
-        };
-        Err(PeerError::new(kind, text).into())
+        }
+    }
+}
+
+/// The whole answer, of up to `limit` bytes.
+pub(crate) async fn collect<B: Body<Error: Into<BoxError>>>(
+    answer: Response<B>,
+    limit: usize,
+) -> Result<Response<Bytes>, BoxError> {
+    let (head, body) = answer.into_parts();
+    let body = Limited::new(body, limit).collect().await?;
+    Ok(Response::from_parts(head, body.to_bytes()))
+}
+
+/// What went wrong, for people and for counters.
+fn trouble(error: BoxError, limit: usize) -> PeerError {
+    let error = match error.downcast::<PeerError>() {
+        Ok(error) => return *error,
+        Err(error) => error,
+    };
+    match error.downcast_ref::<reqwest::Error>() {
+        _ if error.is::<LengthLimitError>() => {
+            PeerError::new("answer", format!("more than {limit} bytes came"))
+        }
+        Some(error) if error.is_connect() && error.is_timeout() => no_connection(),
+        Some(error) if error.is_connect() => {
+            PeerError::new("connect", root_cause(error).to_string())
+        }
+        _ => PeerError::new("other", root_cause(&*error).to_string()),
     }
 }
 
@@ -84,22 +120,4 @@ fn root_cause<'a>(mut error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'sta
         error = source;
     }
     error
-}
-
-/// Resolves a name for each new connection and tries its addresses in random order, because a
-/// resolver may sort them, and the first one alone would get every request.
-struct Shuffled(Resolver);
-
-impl Resolve for Shuffled {
-    fn resolve(&self, name: Name) -> Resolving {
-        let known = (self.0)(name.as_str());
-        Box::pin(async move {
-            let mut addresses = match known {
-                Some(addresses) => addresses,
-                None => tokio::net::lookup_host((name.as_str(), 0)).await?.collect(),
-            };
-            addresses.shuffle(&mut rand::rng());
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
-    }
 }

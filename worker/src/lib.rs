@@ -4,8 +4,10 @@
 //! In reading order: [`Worker`] is the loop, [`Peers`] how it reaches the services, over [`Http`] in
 //! life, [`Insight`] what it knows of itself, and [`load`] the same worker as an instrument.
 
+mod connect;
 mod http;
 mod insight;
+mod kept;
 mod ledger;
 pub mod load;
 mod metrics;
@@ -17,7 +19,8 @@ use std::{num::NonZero, time::Duration};
 use clap::ValueEnum;
 
 pub use crate::{
-    http::{Http, Resolver},
+    connect::Resolver,
+    http::Http,
     insight::{Insight, Watch},
     metrics::Metrics,
     mine::Worker,

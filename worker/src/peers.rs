@@ -5,8 +5,10 @@ use std::{error::Error, fmt, future::Future, str::FromStr};
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use chassis::{Served, ServerTiming, trace};
-use http::{HeaderValue, Method, Response, StatusCode, header::CONTENT_TYPE};
-use reqwest::{Request, Url};
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode, Uri, header::CONTENT_TYPE, uri::Authority,
+};
+use reqwest::Url;
 
 /// Random bytes in a unit of work.
 pub(crate) const BLOCK: usize = 32;
@@ -22,7 +24,7 @@ pub trait Peers: Send + Sync + 'static {
     /// Sends a request and returns the whole answer, whatever its status, of up to `limit` bytes.
     fn send(
         &self,
-        request: Request,
+        request: Request<Bytes>,
         limit: usize,
     ) -> impl Future<Output = Result<Response<Bytes>>> + Send;
 }
@@ -44,6 +46,22 @@ impl FromStr for BaseUrl {
         }
         let right = "http://rng/ or http://10.0.0.1:8080/";
         url.map(Self).ok_or_else(|| chassis::wrong(value, "an HTTP URL", right))
+    }
+}
+
+impl BaseUrl {
+    /// The host, and the port if the URL has one.
+    pub(crate) fn authority(&self) -> Result<Authority> {
+        let host = self.0.host_str().unwrap_or_default();
+        let port = self.0.port().map_or(String::new(), |port| format!(":{port}"));
+        Ok(format!("{host}{port}").parse()?)
+    }
+
+    /// The URL of something below this one.
+    fn join(&self, path: &str) -> Result<Uri> {
+        let url = self.0.join(path)?;
+        let uri = Uri::builder().scheme("http").authority(self.authority()?);
+        Ok(uri.path_and_query(url.path()).build()?)
     }
 }
 
@@ -97,8 +115,8 @@ impl Hashes {
 
 /// Where rng and hasher are asked for batches.
 pub(crate) struct Questions {
-    rng: (BaseUrl, Url),
-    hasher: (BaseUrl, Url),
+    rng: (BaseUrl, Uri),
+    hasher: (BaseUrl, Uri),
     batch: usize,
 }
 
@@ -107,21 +125,22 @@ impl Questions {
     pub(crate) fn new(rng: &BaseUrl, hasher: &BaseUrl, batch: usize) -> Result<Self> {
         let hash = if batch == 1 { "" } else { "blocks/32" };
         Ok(Self {
-            rng: (rng.clone(), rng.0.join(&(batch * BLOCK).to_string())?),
-            hasher: (hasher.clone(), hasher.0.join(hash)?),
+            rng: (rng.clone(), rng.join(&(batch * BLOCK).to_string())?),
+            hasher: (hasher.clone(), hasher.join(hash)?),
             batch,
         })
     }
 
     /// Asks rng for the random bytes of a batch.
     pub(crate) async fn random_bytes(&self, peers: &impl Peers) -> Result<Answer<Bytes>> {
-        let (rng, url) = &self.rng;
+        let (rng, uri) = &self.rng;
         let right = self.batch * BLOCK;
         let check = |body: Bytes| match body.len() == right {
             true => Ok(body),
             false => Err(format!("{} bytes came instead of {right}", body.len())),
         };
-        let request = Request::new(Method::GET, url.clone());
+        let mut request = Request::new(Bytes::new());
+        *request.uri_mut() = uri.clone();
         trace::call("GET rng", exchange(peers, request, right, check))
             .await
             .with_context(|| rng.to_string())
@@ -129,7 +148,7 @@ impl Questions {
 
     /// Asks hasher for the hash of each 32 bytes.
     pub(crate) async fn hash(&self, peers: &impl Peers, bytes: Bytes) -> Result<Answer<Hashes>> {
-        let (hasher, url) = &self.hasher;
+        let (hasher, uri) = &self.hasher;
         let right = if self.batch == 1 { DIGITS } else { self.batch * (DIGITS + 1) };
         let check = |body: Bytes| {
             if body.len() != right {
@@ -141,10 +160,10 @@ impl Questions {
                 false => Err(format!("something else came instead of {DIGITS} hex digits")),
             }
         };
-        let mut request = Request::new(Method::POST, url.clone());
+        let mut request = Request::new(bytes);
+        (*request.method_mut(), *request.uri_mut()) = (Method::POST, uri.clone());
         let octets = HeaderValue::from_static("application/octet-stream");
         request.headers_mut().insert(CONTENT_TYPE, octets);
-        *request.body_mut() = Some(bytes.into());
         trace::call("POST hasher", exchange(peers, request, right, check))
             .await
             .with_context(|| hasher.to_string())
@@ -163,7 +182,7 @@ fn is_hash(line: &[u8]) -> bool {
 
 async fn exchange<T>(
     peers: &impl Peers,
-    mut request: Request,
+    mut request: Request<Bytes>,
     right: usize,
     check: impl FnOnce(Bytes) -> Result<T, String>,
 ) -> Result<Answer<T>> {

@@ -74,15 +74,15 @@ fn assert_at_most(allocations: f64, limit: f64) {
 
 #[test]
 fn a_unit_of_work_over_a_kept_connection() {
-    assert_at_most(per_batch(Connections::KeepAlive, 1), 180.0);
+    assert_at_most(per_batch(Connections::KeepAlive, 1), 100.0);
 }
 
 #[test]
 fn a_unit_of_work_over_http2() {
-    assert_at_most(per_batch(Connections::Http2, 1), 185.0);
+    assert_at_most(per_batch(Connections::Http2, 1), 107.0);
 }
 
 #[test]
 fn a_thousand_units_of_work_in_a_batch_take_hardly_more_than_one() {
-    assert_at_most(per_batch(Connections::KeepAlive, 1024), 200.0);
+    assert_at_most(per_batch(Connections::KeepAlive, 1024), 107.0);
 }

@@ -14,9 +14,8 @@ use std::{
 use anyhow::Result;
 use axum::{Router, body::Body};
 use bytes::Bytes;
-use http::Response;
+use http::{Request, Response};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
-use reqwest::Request;
 use store::Store;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -49,8 +48,8 @@ impl Routers {
 }
 
 impl Peers for Routers {
-    async fn send(&self, request: Request, limit: usize) -> Result<Response<Bytes>> {
-        let request = http::Request::<reqwest::Body>::try_from(request)?.map(Body::new);
+    async fn send(&self, request: Request<Bytes>, limit: usize) -> Result<Response<Bytes>> {
+        let request = request.map(Body::from);
         let response = match request.uri().host() {
             Some("hasher") => self.hasher.clone().oneshot(request).await?,
             _ => {

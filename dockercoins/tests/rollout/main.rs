@@ -32,6 +32,9 @@ const SOON: Duration = Duration::from_secs(4);
 /// What the access line of an answer with status 200 contains.
 const ANSWERED: &str = " HTTP/1.1\" 200 ";
 
+/// What hasher says of a hash over HTTP/2.
+const HASHED: &str = "\"POST / HTTP/2.0\" 200 64";
+
 /// What a worker says with each report.
 const REPORTED: &str = " units of work done, updating hash counter";
 
@@ -225,6 +228,45 @@ fn mine(connections: Connections, name: &str) {
     assert_eq!(redis.hashes(), by_old + by_new);
     let found = count(&old_worker, "Coin found: ") + count(&new_worker, "Coin found: ");
     assert_eq!(redis.wallet().len() as u64, found);
+}
+
+#[test]
+fn no_hash_is_lost_over_http2_when_rng_and_hasher_are_replaced_at_their_addresses() {
+    let Some(redis) = Redis::start() else { return };
+    let mut services = ["rng", "hasher"].map(|name| service(name, &[("DELAY", "0s")]));
+    let addresses = services.each_ref().map(|service| service.address("LISTEN").to_string());
+    let [rng_url, hasher_url] = addresses.each_ref().map(|address| format!("http://{address}"));
+    let mut worker = service(
+        "worker",
+        &[
+            ("RNG_URL", &rng_url),
+            ("HASHER_URL", &hasher_url),
+            ("REDIS_URL", &redis.url()),
+            ("CONNECTIONS", "http2"),
+            ("CONCURRENCY", "25"),
+            ("DELAY", "5ms"),
+            ("INTERVAL", "50ms"),
+            ("RETRY", "50ms"),
+        ],
+    );
+    let mut hashed = 0;
+    for turn in 0..4 {
+        let before = redis.hashes();
+        eventually(PATIENCE, "more hashes", || redis.hashes() > before + 100);
+        let (which, name) = [(0, "rng"), (1, "hasher")][turn % 2];
+        services[which].terminate();
+        assert_eq!(services[which].wait(PATIENCE).code(), Some(0));
+        hashed += count(&services[which], HASHED);
+        let same = [("DELAY", "0s"), ("LISTEN", addresses[which].as_str())];
+        services[which] = service(name, &same);
+    }
+    let before = redis.hashes();
+    eventually(PATIENCE, "more hashes", || redis.hashes() > before + 100);
+    worker.terminate();
+    assert_eq!(worker.wait(PATIENCE).code(), Some(0));
+    services[1].terminate();
+    assert_eq!(services[1].wait(PATIENCE).code(), Some(0));
+    assert_eq!(redis.hashes(), hashed + count(&services[1], HASHED), "{:#?}", worker.lines());
 }
 
 /// Starts a service on free ports.

@@ -209,3 +209,17 @@ fn assert_no_panic(worker: &Process) {
     let lines = worker.lines().join("\n");
     assert!(!lines.contains("panic"), "{lines}");
 }
+
+#[test]
+fn a_peer_that_closes_each_connection_after_its_answer_is_no_error() {
+    let Some(redis) = Redis::start() else { return };
+    let once = |peer: &Peer, body: &[u8], stream: &mut TcpStream| {
+        peer::hash(peer, body, stream);
+        false
+    };
+    let (rng, hasher) = (Peer::rng(), Peer::open(once));
+    let settings = [("CONNECTIONS", "keep-alive"), ("DELAY", "10ms")];
+    let worker = worker(&rng, &hasher, &redis.url(), &settings);
+    eventually(PATIENCE, "some work is done", || redis.hashes() > 50);
+    assert!(!worker.lines().iter().any(|line| line.contains("ERROR")), "{:#?}", worker.lines());
+}

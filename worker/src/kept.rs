@@ -1,0 +1,156 @@
+//! Connections that are kept: to each peer as many as there are requests at once, or one of HTTP/2
+//! for all of them.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Request, Response, Uri,
+    header::HOST,
+    uri::{Authority, PathAndQuery},
+};
+use http_body_util::Full;
+use hyper::{
+    body::Incoming,
+    client::conn::{TrySendError, http1, http2},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+
+use crate::{
+    Resolver,
+    connect::connect,
+    http::{BoxError, collect},
+};
+
+type Body = Full<Bytes>;
+
+/// How often a peer that owes answers over HTTP/2 is asked whether it is still there.
+const PING: Duration = Duration::from_secs(10);
+
+/// The connections to one peer.
+pub(crate) struct Kept {
+    pub(crate) authority: Authority,
+    resolver: Resolver,
+    connections: Connections,
+}
+
+enum Connections {
+    /// Those that no request uses right now.
+    Http1(Mutex<Vec<http1::SendRequest<Body>>>, HeaderValue),
+    Http2(tokio::sync::Mutex<Option<http2::SendRequest<Body>>>),
+}
+
+/// A connection in use.
+enum Connection {
+    Http1(http1::SendRequest<Body>),
+    Http2(http2::SendRequest<Body>),
+}
+
+impl Kept {
+    /// No connection yet.
+    pub(crate) fn new(
+        authority: Authority,
+        resolver: Resolver,
+        is_http2: bool,
+    ) -> anyhow::Result<Self> {
+        let connections = match is_http2 {
+            true => Connections::Http2(Default::default()),
+            false => {
+                Connections::Http1(Default::default(), HeaderValue::try_from(authority.as_str())?)
+            }
+        };
+        Ok(Self { authority, resolver, connections })
+    }
+
+    /// Sends a request and returns the whole answer, of up to `limit` bytes.
+    pub(crate) async fn send(
+        &self,
+        request: Request<Bytes>,
+        limit: usize,
+    ) -> Result<Response<Bytes>, BoxError> {
+        let mut request = request.map(Full::new);
+        if let Connections::Http1(_, host) = &self.connections {
+            request.headers_mut().insert(HOST, host.clone());
+            let path = request.uri().path_and_query().cloned();
+            *request.uri_mut() = Uri::from(path.unwrap_or(PathAndQuery::from_static("/")));
+        }
+        loop {
+            let (mut connection, is_new) = self.take().await?;
+            match connection.send(request).await {
+                Ok(answer) => {
+                    let answer = collect(answer, limit).await?;
+                    self.put_back(connection);
+                    return Ok(answer);
+                }
+                Err(mut error) => match error.take_message() {
+                    // The peer has closed the connection meanwhile, and seen nothing of the request.
+                    Some(unsent) if !is_new => request = unsent,
+                    _ => return Err(error.into_error().into()),
+                },
+            }
+        }
+    }
+
+    /// A connection that is open, and whether it is new.
+    async fn take(&self) -> Result<(Connection, bool), BoxError> {
+        match &self.connections {
+            Connections::Http1(idle, _) => {
+                while let Some(mut connection) = pop(idle) {
+                    if connection.ready().await.is_ok() {
+                        return Ok((Connection::Http1(connection), false));
+                    }
+                }
+                let stream = TokioIo::new(connect(&self.resolver, &self.authority).await?);
+                let (connection, driver) = http1::handshake(stream).await?;
+                tokio::spawn(driver);
+                Ok((Connection::Http1(connection), true))
+            }
+            Connections::Http2(shared) => {
+                let mut shared = shared.lock().await;
+                if let Some(connection) = shared.as_ref().filter(|shared| !shared.is_closed()) {
+                    return Ok((Connection::Http2(connection.clone()), false));
+                }
+                let stream = TokioIo::new(connect(&self.resolver, &self.authority).await?);
+                let (connection, driver) = http2::Builder::new(TokioExecutor::new())
+                    .timer(TokioTimer::new())
+                    .keep_alive_interval(PING)
+                    .handshake(stream)
+                    .await?;
+                tokio::spawn(driver);
+                *shared = Some(connection.clone());
+                Ok((Connection::Http2(connection), true))
+            }
+        }
+    }
+
+    fn put_back(&self, connection: Connection) {
+        if let (Connection::Http1(connection), Connections::Http1(idle, _)) =
+            (connection, &self.connections)
+        {
+            lock(idle).push(connection);
+        }
+    }
+}
+
+impl Connection {
+    async fn send(
+        &mut self,
+        request: Request<Body>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
+        match self {
+            Self::Http1(connection) => connection.try_send_request(request).await,
+            Self::Http2(connection) => connection.try_send_request(request).await,
+        }
+    }
+}
+
+fn pop<T>(idle: &Mutex<Vec<T>>) -> Option<T> {
+    lock(idle).pop()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
