@@ -59,11 +59,8 @@ impl Http {
         limit: usize,
     ) -> Result<Response<Bytes>, BoxError> {
         match &self.way {
-            Way::Alone(client) => {
-                let answer: Response<reqwest::Body> =
-                    client.execute(request.try_into()?).await?.into();
-                collect(answer, limit).await
-            }
+            // In a box, or each request would have the size of this one.
+            Way::Alone(client) => Box::pin(alone(client, request, limit)).await,
             Way::Kept(peers) => {
                 let [rng, hasher] = &**peers;
                 let is_rng = request.uri().authority() == Some(&rng.authority);
@@ -72,6 +69,15 @@ impl Http {
             }
         }
     }
+}
+
+async fn alone(
+    client: &Client,
+    request: Request<Bytes>,
+    limit: usize,
+) -> Result<Response<Bytes>, BoxError> {
+    let answer: Response<reqwest::Body> = client.execute(request.try_into()?).await?.into();
+    collect(answer, limit).await
 }
 
 impl Peers for Http {

@@ -67,18 +67,14 @@ impl Insight {
         self.seen().stages
     }
 
-    /// Watches the pause before a unit of work.
-    pub(crate) async fn pause(&self, pause: impl Future<Output = Duration>) {
-        let took = pause.await;
+    /// The pause before a unit of work took so long.
+    pub(crate) fn pause(&self, took: Duration) {
         self.spent("pause", took);
     }
 
-    /// Watches a request to rng.
-    pub(crate) async fn rng<T>(
-        &self,
-        asking: impl Future<Output = Result<Answer<T>>>,
-    ) -> Result<T> {
-        let answer = self.peer("rng", asking).await?;
+    /// rng was asked at a time, and has answered now.
+    pub(crate) fn rng<T>(&self, asked: Instant, answer: Result<Answer<T>>) -> Result<T> {
+        let answer = self.peer("rng", asked, answer)?;
         if let Some(Served { by, lanes }) = answer.served {
             let rngs = &mut self.seen().rngs;
             if rngs.len() < MOST_RNGS || rngs.contains_key(&by) {
@@ -88,19 +84,14 @@ impl Insight {
         Ok(answer.value)
     }
 
-    /// Watches a request to hasher.
-    pub(crate) async fn hasher<T>(
-        &self,
-        asking: impl Future<Output = Result<Answer<T>>>,
-    ) -> Result<T> {
-        Ok(self.peer("hasher", asking).await?.value)
+    /// hasher was asked at a time, and has answered now.
+    pub(crate) fn hasher<T>(&self, asked: Instant, answer: Result<Answer<T>>) -> Result<T> {
+        Ok(self.peer("hasher", asked, answer)?.value)
     }
 
-    /// Watches a report to redis.
-    pub(crate) async fn redis<T>(&self, reporting: impl Future<Output = Result<T>>) -> Result<T> {
-        let started = Instant::now();
-        let result = reporting.await;
-        self.spent("redis", started.elapsed());
+    /// A report to redis began at a time, and has ended now.
+    pub(crate) fn redis<T>(&self, began: Instant, result: Result<T>) -> Result<T> {
+        self.spent("redis", began.elapsed());
         result.inspect_err(|_| self.failed("redis", "store"))
     }
 
@@ -127,17 +118,17 @@ impl Insight {
         }
     }
 
-    async fn peer<T>(
+    fn peer<T>(
         &self,
         peer: &'static str,
-        asking: impl Future<Output = Result<Answer<T>>>,
+        asked: Instant,
+        answer: Result<Answer<T>>,
     ) -> Result<Answer<T>> {
-        let started = Instant::now();
-        let answer = asking.await.inspect_err(|error| {
+        let took = asked.elapsed();
+        let answer = answer.inspect_err(|error| {
             let kind = error.downcast_ref::<PeerError>().map_or("other", |error| error.kind);
             self.failed(peer, kind);
         })?;
-        let took = started.elapsed();
         let told = |timing: &ServerTiming| {
             timing.queue.saturating_add(timing.delay).saturating_add(timing.work)
         };
@@ -194,14 +185,14 @@ impl Insight {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_peer_that_tells_of_impossible_times_is_not_believed() {
+    #[test]
+    fn a_peer_that_tells_of_impossible_times_is_not_believed() {
         let insight = Insight::new(String::new(), String::new(), Metrics::default());
         let day = Duration::from_secs(24 * 3600);
         for (queue, delay) in [(Duration::MAX, Duration::MAX), (day, Duration::ZERO)] {
             let timing = Some(ServerTiming { queue, delay, work: Duration::ZERO });
-            let answer = async { Ok(Answer { value: (), timing, served: None }) };
-            assert!(insight.rng(answer).await.is_ok());
+            let answer = Answer { value: (), timing, served: None };
+            assert!(insight.rng(Instant::now(), Ok(answer)).is_ok());
         }
         let StageTimes { rng_queue, rng_delay, unknown, .. } = insight.stages();
         assert_eq!((rng_queue, rng_delay), (0.0, 0.0));

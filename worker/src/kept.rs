@@ -13,10 +13,7 @@ use http::{
     uri::{Authority, PathAndQuery},
 };
 use http_body_util::Full;
-use hyper::{
-    body::Incoming,
-    client::conn::{TrySendError, http1, http2},
-};
+use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
 use crate::{
@@ -79,7 +76,11 @@ impl Kept {
         }
         loop {
             let (mut connection, is_new) = self.take().await?;
-            match connection.send(request).await {
+            let sent = match &mut connection {
+                Connection::Http1(connection) => connection.try_send_request(request).await,
+                Connection::Http2(connection) => connection.try_send_request(request).await,
+            };
+            match sent {
                 Ok(answer) => {
                     let answer = collect(answer, limit).await?;
                     self.put_back(connection);
@@ -103,27 +104,36 @@ impl Kept {
                         return Ok((Connection::Http1(connection), false));
                     }
                 }
-                let stream = TokioIo::new(connect(&self.resolver, &self.authority).await?);
-                let (connection, driver) = http1::handshake(stream).await?;
-                tokio::spawn(driver);
-                Ok((Connection::Http1(connection), true))
+                // In a box, since few requests need it and all would have its size.
+                Ok((Connection::Http1(Box::pin(self.http1()).await?), true))
             }
             Connections::Http2(shared) => {
                 let mut shared = shared.lock().await;
                 if let Some(connection) = shared.as_ref().filter(|shared| !shared.is_closed()) {
                     return Ok((Connection::Http2(connection.clone()), false));
                 }
-                let stream = TokioIo::new(connect(&self.resolver, &self.authority).await?);
-                let (connection, driver) = http2::Builder::new(TokioExecutor::new())
-                    .timer(TokioTimer::new())
-                    .keep_alive_interval(PING)
-                    .handshake(stream)
-                    .await?;
-                tokio::spawn(driver);
-                *shared = Some(connection.clone());
-                Ok((Connection::Http2(connection), true))
+                let connection = Box::pin(self.http2()).await?;
+                Ok((Connection::Http2(shared.insert(connection).clone()), true))
             }
         }
+    }
+
+    async fn http1(&self) -> Result<http1::SendRequest<Body>, BoxError> {
+        let stream = connect(&self.resolver, &self.authority).await?;
+        let (connection, driver) = http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(driver);
+        Ok(connection)
+    }
+
+    async fn http2(&self) -> Result<http2::SendRequest<Body>, BoxError> {
+        let stream = connect(&self.resolver, &self.authority).await?;
+        let (connection, driver) = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING)
+            .handshake(TokioIo::new(stream))
+            .await?;
+        tokio::spawn(driver);
+        Ok(connection)
     }
 
     fn put_back(&self, connection: Connection) {
@@ -135,22 +145,10 @@ impl Kept {
     }
 }
 
-impl Connection {
-    async fn send(
-        &mut self,
-        request: Request<Body>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
-        match self {
-            Self::Http1(connection) => connection.try_send_request(request).await,
-            Self::Http2(connection) => connection.try_send_request(request).await,
-        }
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn pop<T>(idle: &Mutex<Vec<T>>) -> Option<T> {
     lock(idle).pop()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

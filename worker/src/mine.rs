@@ -1,6 +1,6 @@
 //! The loop: pause, random bytes, hash, coin or not; every second a report to the store.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -161,12 +161,13 @@ impl<P: Peers> Worker<P> {
 
     async fn work_once(&self, halt: &CancellationToken) -> Result<bool> {
         debug!("Doing {} of work", units(self.settings.batch.get()));
-        let Some(bytes) = halt.run_until_cancelled(self.pause_and_get_random_bytes(halt)).await
-        else {
+        let bytes = pin!(self.pause_and_get_random_bytes(halt));
+        let Some(bytes) = halt.run_until_cancelled(bytes).await else {
             return Ok(false);
         };
         let bytes = bytes?;
-        let Some(hashes) = or_late(halt, self.hash(bytes.clone())).await else {
+        let hashes = pin!(self.hash(bytes.clone()));
+        let Some(hashes) = or_late(halt, hashes).await else {
             return Ok(false);
         };
         let coins = self.coins(&bytes, &hashes?);
@@ -182,12 +183,14 @@ impl<P: Peers> Worker<P> {
 
     async fn pause_and_get_random_bytes(&self, halt: &CancellationToken) -> Result<Bytes> {
         let pause = trace::span("pause", chassis::simulate(self.settings.delay, halt));
-        self.insight.pause(pause).await;
-        self.insight.rng(self.questions.random_bytes(&self.peers)).await
+        self.insight.pause(pause.await);
+        let asked = Instant::now();
+        self.insight.rng(asked, self.questions.random_bytes(&self.peers).await)
     }
 
     async fn hash(&self, bytes: Bytes) -> Result<Hashes> {
-        self.insight.hasher(self.questions.hash(&self.peers, bytes)).await
+        let asked = Instant::now();
+        self.insight.hasher(asked, self.questions.hash(&self.peers, bytes).await)
     }
 
     fn coins(&self, bytes: &[u8], hashes: &Hashes) -> Vec<Coin> {
@@ -229,7 +232,8 @@ impl<P: Peers> Worker<P> {
     }
 
     async fn send(&self, batch: &store::Batch) -> Result<()> {
-        let known = self.insight.redis(self.store.add(batch)).await?;
+        let began = Instant::now();
+        let known = self.insight.redis(began, self.store.add(batch).await)?;
         self.ledger.acknowledge();
         for _ in known {
             info!("We already had that coin");
@@ -262,7 +266,8 @@ fn units(count: u16) -> String {
     if count == 1 { "one unit".to_owned() } else { format!("{count} units") }
 }
 
-/// Awaits a future, but not much longer than `halt`.
+/// Awaits a future, but not much longer than `halt`. A large one is best pinned by whoever calls:
+/// it would be kept here twice, and copied.
 async fn or_late<F: Future>(halt: &CancellationToken, future: F) -> Option<F::Output> {
     let late = async {
         halt.cancelled().await;
