@@ -15,6 +15,7 @@ use axum::{
     extract::ConnectInfo,
     http::{HeaderValue, header::CONNECTION},
 };
+use futures_util::FutureExt;
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -92,7 +93,7 @@ impl Connections {
                 answer.in_current_span()
             });
             let connection = self.http2().serve_connection(stream, service);
-            self.run(connection, &asked, self.idle(&asked, &open)).await
+            self.run(connection, &asked, || self.idle(&asked, &open)).await
         } else {
             let service = service_fn(|mut request| {
                 count(&mut request);
@@ -106,8 +107,8 @@ impl Connections {
                 }
             });
             // The protocol's own timer for headers tells idle connections.
-            let idle = std::future::pending();
-            self.run(self.http1().serve_connection(stream, service), &asked, idle).await
+            let connection = self.http1().serve_connection(stream, service);
+            self.run(connection, &asked, std::future::pending).await
         };
         if let Err(error) = ended {
             debug!("connection of {client}: {error}");
@@ -139,33 +140,34 @@ impl Connections {
     }
 
     /// Runs a connection to its end, which is near when the service stops or the client is idle.
-    async fn run<C: GracefulConnection>(
+    async fn run<C: GracefulConnection, I: Future<Output = ()>>(
         &self,
         connection: C,
         asked: &AtomicUsize,
-        idle: impl Future<Output = ()>,
+        idle: impl Fn() -> I,
     ) -> Result<(), String>
     where
         C::Error: Display,
     {
         let mut connection = pin!(connection);
-        let ended = tokio::select! {
-            biased;
-            ended = &mut connection => ended,
-            () = self.closing() => {
-                // hyper would wait for the rest of a first request that is not all there.
-                if asked.load(Ordering::Relaxed) == 0 {
-                    return Err("the first request was not finished".to_owned());
-                }
-                connection.as_mut().graceful_shutdown();
-                connection.await
+        let mut closing = pin!(self.closing().fuse());
+        let mut before = 0;
+        loop {
+            tokio::select! {
+                biased;
+                ended = &mut connection => return ended.map_err(|error| error.to_string()),
+                () = &mut closing => {}
+                () = idle() => {}
             }
-            () = idle => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+            let now = asked.load(Ordering::Relaxed);
+            // hyper would wait for the rest of a greeting or a first request that is not all there,
+            // and for a client that was told to leave and does not.
+            if now == before {
+                return Err("no further request was finished".to_owned());
             }
-        };
-        ended.map_err(|error| error.to_string())
+            before = now;
+            connection.as_mut().graceful_shutdown();
+        }
     }
 
     async fn closing(&self) {

@@ -1,19 +1,32 @@
 //! HTTP/2 without TLS, on the port that HTTP/1.1 has.
 
-use std::{future::Future, thread, time::Duration};
+use std::{
+    future::Future,
+    thread,
+    time::{Duration, Instant},
+};
 
 use chassis::Limits;
 use reqwest::{Client, StatusCode, Version};
 use testkit::{PATIENCE, Service};
 use tokio::{runtime::Runtime, task::JoinSet};
 
-use crate::{GET, SHORT, patient, start};
+use crate::{
+    GET, SHORT,
+    frames::{DATA, Frames, GOAWAY, PREFACE, SETTINGS},
+    patient, start,
+};
 
 /// What a client says first: the preface and its settings, which are the usual ones.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+const GREETING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
-/// The type of a frame with settings, at its place.
-const SETTINGS: (usize, u8) = (3, 4);
+/// How much of an answer a client takes that says nothing about it.
+const WINDOW: u32 = 65_535;
+
+/// How much of `frames` is answers.
+fn data(frames: &[(u8, usize)]) -> usize {
+    frames.iter().filter(|frame| frame.0 == DATA).map(|frame| frame.1).sum()
+}
 
 fn with_client<F: Future>(test: impl FnOnce(Client) -> F) -> F::Output {
     let client = Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
@@ -48,15 +61,15 @@ fn the_protocol_is_told_however_slowly_its_first_bytes_come() {
     let mut new = service.connect();
     let mut old = service.connect();
     let post = "POST /length HTTP/1.1\r\nHost: here\r\nContent-Length: 3\r\n\r\nabc";
-    for number in 0..PREFACE.len().max(post.len()) {
-        new.try_send(PREFACE.get(number..=number).unwrap_or_default()).unwrap();
+    for number in 0..GREETING.len().max(post.len()) {
+        new.try_send(GREETING.get(number..=number).unwrap_or_default()).unwrap();
         old.try_send(post.as_bytes().get(number..=number).unwrap_or_default()).unwrap();
         thread::sleep(Duration::from_millis(2));
     }
     assert_eq!(old.answer().text(), "3");
     service.stop();
     let said = new.rest();
-    assert_eq!(said.get(SETTINGS.0), Some(&SETTINGS.1), "{said:?}");
+    assert_eq!(said.get(3), Some(&SETTINGS), "{said:?}");
 }
 
 #[test]
@@ -94,12 +107,52 @@ fn requests_are_answered_when_the_service_stops() {
 }
 
 #[test]
-fn an_idle_client_is_left_and_a_waiting_one_is_not() {
+fn a_greeting_that_never_ends_is_closed() {
+    let service = start(Limits { header: SHORT, ..patient() });
+    for greeting in [&b"PRI "[..], PREFACE, GREETING] {
+        let started = Instant::now();
+        let mut client = service.connect();
+        client.send(greeting);
+        let _ = client.rest();
+        assert!(started.elapsed() >= SHORT, "{greeting:?} was given no time");
+    }
+    service.assert_alive();
+}
+
+#[test]
+fn a_greeting_that_never_ends_does_not_hold_up_the_end() {
+    let service = start(patient());
+    let greetings = [&b"PRI "[..], PREFACE, GREETING];
+    let mut clients = greetings.map(|_| service.connect());
+    for (client, greeting) in clients.iter_mut().zip(greetings) {
+        client.send(greeting);
+    }
+    thread::sleep(SHORT);
+    service.stop();
+    service.wait(PATIENCE);
+}
+
+#[test]
+fn an_idle_client_is_closed_although_it_answers_pings() {
+    let service = start(Limits { header: SHORT, ..patient() });
+    let mut idle = Frames::connect(&service, WINDOW);
+    idle.get(1, "/");
+    let (frames, closed) = idle.read_for(PATIENCE);
+    assert!(closed && data(&frames) == "hello\n".len() && idle.pings > 0, "{frames:?}");
+    assert!(frames.iter().any(|frame| frame.0 == GOAWAY), "not told to leave: {frames:?}");
+}
+
+#[test]
+fn an_idle_client_is_closed_although_it_never_says_goodbye() {
+    let service = start(Limits { header: SHORT, ..patient() });
+    let mut idle = Frames::connect(&service, WINDOW);
+    idle.get(1, "/");
+    assert!(!idle.into_client().rest().is_empty());
+}
+
+#[test]
+fn a_client_that_waits_for_its_answer_is_not_idle() {
     let service = start(Limits { header: SHORT, first_byte: 2 * SHORT, ..patient() });
-    let mut idle = service.connect();
-    idle.send(PREFACE);
-    // It never answers a ping.
-    assert_eq!(idle.rest().get(SETTINGS.0), Some(&SETTINGS.1));
     with_client(async |client| {
         let answer = client.get(url(&service, "/late")).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);

@@ -4,6 +4,7 @@
 
 mod clients;
 mod draining;
+mod frames;
 mod http2;
 mod listening;
 
