@@ -25,7 +25,6 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::graceful::GracefulConnection,
 };
-use prometheus_client::metrics::gauge::Gauge;
 use rustix::net::{RecvFlags, recv};
 use tokio::{
     io::Interest,
@@ -36,7 +35,7 @@ use tokio_io_timeout::TimeoutStream;
 use tower::Service;
 use tracing::{Instrument, debug};
 
-use crate::{Limits, Present, Shutdown};
+use crate::{Limits, Shutdown, answers::Answers};
 
 /// How long an idle connection stays open once the service stops, for a request on its way.
 const LINGER: Duration = Duration::from_millis(100);
@@ -76,7 +75,7 @@ impl Connections {
         stream.set_write_timeout(Some(self.limits.stalled_write));
         let stream = TokioIo::new(Box::pin(stream));
         let asked = AtomicUsize::new(0);
-        let open = Gauge::default();
+        let answers = Answers::default();
         let count = |request: &mut hyper::Request<Incoming>| {
             asked.fetch_add(1, Ordering::Relaxed);
             request.extensions_mut().insert(ConnectInfo(client));
@@ -84,16 +83,21 @@ impl Connections {
         let ended = if is_http2 {
             let service = service_fn(|mut request| {
                 count(&mut request);
-                let (open, answer) = (Present::new(&open), self.router.clone().call(request));
-                let answer = async move {
-                    let _open = open;
-                    answer.await
-                };
+                let (open, answer) = (answers.begin(), self.router.clone().call(request));
+                let answer =
+                    async { Ok::<_, Infallible>(answer.await?.map(|body| open.with(body))) };
                 // The protocol runs it in a task of its own.
                 answer.in_current_span()
             });
             let connection = self.http2().serve_connection(stream, service);
-            self.run(connection, &asked, || self.idle(&asked, &open)).await
+            let idle = || self.idle(&asked, &answers);
+            tokio::select! {
+                biased;
+                ended = self.run(connection, &asked, idle) => ended,
+                () = answers.stalled(self.limits.stalled_write) => {
+                    Err("the client takes no answers".to_owned())
+                }
+            }
         } else {
             let service = service_fn(|mut request| {
                 count(&mut request);
@@ -175,12 +179,12 @@ impl Connections {
         sleep(LINGER).await;
     }
 
-    /// Waits until no request has come for as long as a header may take, and none is open.
-    async fn idle(&self, asked: &AtomicUsize, open: &Gauge) {
+    /// Waits until no request has come for as long as a header may take, and no answer is open.
+    async fn idle(&self, asked: &AtomicUsize, answers: &Answers) {
         loop {
             let before = asked.load(Ordering::Relaxed);
             sleep(self.limits.header).await;
-            if asked.load(Ordering::Relaxed) == before && open.get() == 0 {
+            if asked.load(Ordering::Relaxed) == before && answers.are_taken() {
                 return;
             }
         }

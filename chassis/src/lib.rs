@@ -3,6 +3,7 @@
 
 mod access;
 mod admin;
+mod answers;
 mod connection;
 mod export;
 mod healthcheck;

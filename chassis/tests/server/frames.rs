@@ -14,10 +14,11 @@ pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 ///
 /// Source: RFC 9113, <https://www.rfc-editor.org/rfc/rfc9113#section-6>.
 pub(crate) const DATA: u8 = 0;
-const HEADERS: u8 = 1;
+pub(crate) const HEADERS: u8 = 1;
 pub(crate) const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 const ACK: u8 = 1;
 const END_STREAM_AND_HEADERS: u8 = 5;
 
@@ -48,6 +49,11 @@ impl Frames {
         let path = [&[0x82, 0x86, 0x04, path.len() as u8][..], path.as_bytes()].concat();
         let headers = [&path[..], b"\x01\x04here"].concat();
         self.client.send(frame(HEADERS, END_STREAM_AND_HEADERS, stream, &headers));
+    }
+
+    /// Lets the service send so much more on a stream, or on all of them if it is 0.
+    pub(crate) fn take(&mut self, stream: u32, bytes: u32) {
+        self.client.send(frame(WINDOW_UPDATE, 0, stream, &bytes.to_be_bytes()));
     }
 
     /// Reads for so long, or until the end. Returns the type and the length of each frame, and

@@ -12,8 +12,8 @@ use testkit::{PATIENCE, Service};
 use tokio::{runtime::Runtime, task::JoinSet};
 
 use crate::{
-    GET, SHORT,
-    frames::{DATA, Frames, GOAWAY, PREFACE, SETTINGS},
+    GET, LARGE, SHORT,
+    frames::{DATA, Frames, GOAWAY, HEADERS, PREFACE, SETTINGS},
     patient, start,
 };
 
@@ -157,6 +157,56 @@ fn a_client_that_waits_for_its_answer_is_not_idle() {
         let answer = client.get(url(&service, "/late")).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
     });
+}
+
+#[test]
+fn an_answer_that_is_silent_for_long_is_not_ended() {
+    let service = start(Limits { header: SHORT, stalled_write: SHORT, ..patient() });
+    let mut listener = Frames::connect(&service, WINDOW);
+    listener.get(1, "/silent");
+    let (frames, closed) = listener.read_for(10 * SHORT);
+    assert!(!closed && data(&frames) == "hello\n".len() && listener.pings > 0, "{frames:?}");
+    assert!(!frames.iter().any(|frame| frame.0 == GOAWAY), "told to leave: {frames:?}");
+}
+
+#[test]
+fn a_client_that_takes_no_answers_is_closed_although_it_answers_pings() {
+    let service = start(Limits { header: SHORT, stalled_write: 5 * SHORT, ..patient() });
+    for window in [0, 1, WINDOW] {
+        let mut stalled = Frames::connect(&service, window);
+        for stream in [1, 3] {
+            stalled.get(stream, "/large");
+        }
+        let (frames, closed) = stalled.read_for(PATIENCE);
+        assert!(closed && stalled.pings > 0, "with {window}: {frames:?}");
+        assert!(data(&frames) <= WINDOW as usize, "with {window}: {frames:?}");
+        assert_eq!(frames.iter().filter(|frame| frame.0 == HEADERS).count(), 2);
+    }
+    service.assert_alive();
+}
+
+#[test]
+fn a_client_that_takes_its_answer_slowly_gets_all_of_it() {
+    let service = start(Limits { stalled_write: 5 * SHORT, ..patient() });
+    let mut slow = Frames::connect(&service, 0);
+    slow.get(1, "/large");
+    let started = Instant::now();
+    let mut received = 0;
+    while started.elapsed() < 12 * SHORT {
+        slow.take(1, 1);
+        let (frames, closed) = slow.read_for(SHORT / 4);
+        assert!(!closed, "cut after {received} bytes");
+        received += data(&frames);
+    }
+    assert!(received > 0);
+    for stream in [0, 1] {
+        slow.take(stream, LARGE as u32);
+    }
+    while received < LARGE {
+        let (frames, closed) = slow.read_for(SHORT);
+        assert!(!closed, "cut after {received} bytes");
+        received += data(&frames);
+    }
 }
 
 #[test]

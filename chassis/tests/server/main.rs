@@ -8,14 +8,15 @@ mod frames;
 mod http2;
 mod listening;
 
-use std::{future::pending, time::Duration};
+use std::{convert::Infallible, future::pending, time::Duration};
 
 use axum::{
     Router,
-    body::Bytes,
+    body::{Body, Bytes},
     routing::{get, post},
 };
 use chassis::{Limits, Shutdown};
+use futures_util::{StreamExt, stream};
 use testkit::{Service, anywhere};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +38,10 @@ fn router(stop: CancellationToken) -> Router {
         chassis::simulate(HOUR, &stop).await;
         "waited\n"
     };
+    let silent = async || {
+        let hello = stream::once(async { Ok::<_, Infallible>("hello\n") });
+        Body::from_stream(hello.chain(stream::pending()))
+    };
     Router::new()
         .route("/", get(async || "hello\n"))
         .route("/length", post(async |body: Bytes| body.len().to_string()))
@@ -44,6 +49,7 @@ fn router(stop: CancellationToken) -> Router {
         .route("/wait", get(wait))
         .route("/stuck", get(pending::<()>))
         .route("/large", get(async || vec![0_u8; LARGE]))
+        .route("/silent", get(silent))
 }
 
 fn start(limits: Limits) -> Service {

@@ -1,0 +1,133 @@
+//! The answers of one connection of HTTP/2, which keeps what its client does not take.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use axum::body::Body;
+use bytes::{Buf, Bytes};
+use hyper::body::{Frame, SizeHint};
+use tokio::time::sleep;
+
+/// What is known of the answers of one connection; clones share it.
+#[derive(Clone, Default)]
+pub(crate) struct Answers(Arc<Counts>);
+
+#[derive(Default)]
+struct Counts {
+    open: AtomicUsize,
+    waiting: AtomicUsize,
+    moved: AtomicUsize,
+}
+
+impl Answers {
+    /// Begins an answer, which is open until this is dropped.
+    pub(crate) fn begin(&self) -> Open {
+        self.0.open.fetch_add(1, Relaxed);
+        Open(self.0.clone())
+    }
+
+    /// Whether all of them were made and taken to their end.
+    pub(crate) fn are_taken(&self) -> bool {
+        self.0.open.load(Relaxed) == 0 && self.0.waiting.load(Relaxed) == 0
+    }
+
+    /// Waits until the client has taken nothing for so long of what there was to take. A body that
+    /// has nothing to say, for however long, is no fault of the client.
+    pub(crate) async fn stalled(&self, time: Duration) {
+        loop {
+            let before = self.0.moved.load(Relaxed);
+            sleep(time).await;
+            if self.0.moved.load(Relaxed) == before && self.0.waiting.load(Relaxed) > 0 {
+                return;
+            }
+        }
+    }
+}
+
+/// An answer that is being made or sent.
+pub(crate) struct Open(Arc<Counts>);
+
+impl Open {
+    /// Goes on with the answer's body.
+    pub(crate) fn with(self, body: Body) -> Answer {
+        Answer { body, open: self }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Relaxed);
+    }
+}
+
+/// The body of an answer, whose pieces tell whether they were taken.
+pub(crate) struct Answer {
+    body: Body,
+    open: Open,
+}
+
+impl hyper::body::Body for Answer {
+    type Data = Piece;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Piece>, axum::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let piece = |data| Piece::new(data, &self.open.0);
+        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A piece of a body, which waits until the protocol has sent it. It may outlive the body: the
+/// protocol takes the last piece as a whole, and sends as much of it as the client has asked for.
+pub(crate) struct Piece {
+    data: Bytes,
+    counts: Arc<Counts>,
+}
+
+impl Piece {
+    fn new(data: Bytes, counts: &Arc<Counts>) -> Self {
+        counts.waiting.fetch_add(1, Relaxed);
+        // Its time begins now, and not with the last one's end.
+        counts.moved.fetch_add(1, Relaxed);
+        Self { data, counts: counts.clone() }
+    }
+}
+
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        self.data.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.data.chunk()
+    }
+
+    fn advance(&mut self, taken: usize) {
+        self.data.advance(taken);
+        self.counts.moved.fetch_add(1, Relaxed);
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        self.counts.waiting.fetch_sub(1, Relaxed);
+    }
+}
