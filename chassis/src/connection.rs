@@ -51,6 +51,14 @@ const CLOSE: HeaderValue = HeaderValue::from_static("close");
 /// Requests at once on one connection of HTTP/2.
 const MOST_STREAMS: u32 = 256;
 
+/// How much of one request's body a client of HTTP/2 may send before anybody has read it, in bytes.
+///
+/// hyper's own megabyte is for long ways; what is sent here is small, or comes from nearby.
+const STREAM_WINDOW: u32 = 64 * 1024;
+
+/// The same for all requests of a connection together, which bounds what many of them keep.
+const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
+
 /// Serves connections until they end by themselves or the service stops.
 pub(crate) struct Connections {
     pub(crate) router: Router,
@@ -138,6 +146,8 @@ impl Connections {
             .keep_alive_interval(self.limits.header)
             .keep_alive_timeout(self.limits.first_byte)
             .max_concurrent_streams(MOST_STREAMS)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(u32::try_from(self.limits.header_bytes).unwrap_or(u32::MAX))
             .max_send_buf_size(self.limits.header_bytes);
         http2

@@ -23,6 +23,9 @@ const GREETING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 /// How much of an answer a client takes that says nothing about it.
 const WINDOW: u32 = 65_535;
 
+/// What stands before the number of bytes that a peer may send more on all streams together.
+const WINDOW_UPDATE_OF_ALL: &[u8] = &[0, 0, 4, 8, 0, 0, 0, 0, 0];
+
 /// How much of `frames` is answers.
 fn data(frames: &[(u8, usize)]) -> usize {
     frames.iter().filter(|frame| frame.0 == DATA).map(|frame| frame.1).sum()
@@ -70,6 +73,18 @@ fn the_protocol_is_told_however_slowly_its_first_bytes_come() {
     service.stop();
     let said = new.rest();
     assert_eq!(said.get(3), Some(&SETTINGS), "{said:?}");
+}
+
+#[test]
+fn little_is_kept_of_what_nobody_has_read() {
+    let service = start(Limits { header: SHORT, ..patient() });
+    let mut client = service.connect();
+    client.send(GREETING);
+    let said = client.rest();
+    let stream = &[0, 4, 0, 1, 0, 0];
+    assert!(said.windows(6).any(|setting| setting == stream), "not 64 KiB: {said:?}");
+    let connection = &[WINDOW_UPDATE_OF_ALL, &(256 * 1024 - WINDOW).to_be_bytes()].concat();
+    assert!(said.windows(13).any(|update| update == connection), "not 256 KiB: {said:?}");
 }
 
 #[test]
