@@ -16,7 +16,7 @@ use crate::{
     Settings,
     bare::{Done, Style},
     capture,
-    process::{self, Usage},
+    process::{self, Started, Usage},
     table,
 };
 
@@ -43,7 +43,7 @@ enum Kind {
 #[derive(Clone)]
 pub(crate) struct Outcome {
     pub(crate) hashes_per_second: f64,
-    /// Over all processes, in microseconds.
+    /// Over all processes, without their start, in microseconds.
     pub(crate) cpu_per_hash: f64,
     /// Of a unit of work, in microseconds.
     pub(crate) p50: Option<f64>,
@@ -114,6 +114,8 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
 struct Report {
     hashes: u64,
     seconds: f64,
+    /// CPU time, without that of the start.
+    cpu_seconds: f64,
     latencies: BTreeMap<String, Latency>,
 }
 
@@ -156,6 +158,7 @@ fn ours(seconds: u64, delays: bool, workers: usize, settings: &[(&str, &str)]) -
         // A sixteenth of all hashes would fill redis.
         ("COIN_PREFIX", "00000"),
     ];
+    let started = Started::new(&[rng.id(), hasher.id(), redis.id()])?;
     let load = [&all, settings, &own].concat();
     let loads = (0..workers).map(|_| process::program("worker", &load));
     let loads: Vec<Process> = loads.collect::<Result<_>>()?;
@@ -169,11 +172,9 @@ fn ours(seconds: u64, delays: bool, workers: usize, settings: &[(&str, &str)]) -
         let (report, usage) = load.join().map_err(|_| anyhow::anyhow!("a thread has died"))??;
         let p50 = report.latencies.get("unit").map(|unit| unit.p50);
         done.push(Done { hashes: report.hashes, seconds: report.seconds, p50 });
-        usages.push(usage);
+        usages.push(Usage { cpu: report.cpu_seconds, ..usage });
     }
-    for id in [rng.id(), hasher.id(), redis.id()] {
-        usages.push(process::usage(id)?);
-    }
+    usages.extend(started.usages()?);
     Ok(outcome(&done, &usages))
 }
 
@@ -186,8 +187,9 @@ fn bare(seconds: u64, style: Style, loops: usize, messages: &Path) -> Result<Out
     let (rng, hasher) = (start(&["rng"]), start(&["hasher"]));
     let peers = [&rng, &hasher].map(|service| service.address("LISTEN").to_string());
     let worker = ["worker", &peers[0], &peers[1], &loops.to_string(), &seconds.to_string()];
+    let started = Started::new(&[rng.id(), hasher.id()])?;
     let (done, usage) = process::measured(start(&worker))?;
-    Ok(outcome(&[done], &[usage, process::usage(rng.id())?, process::usage(hasher.id())?]))
+    Ok(outcome(&[done], &[&[usage], &*started.usages()?].concat()))
 }
 
 fn outcome(done: &[Done], usages: &[Usage]) -> Outcome {

@@ -12,6 +12,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Time between two looks at a process that runs.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How long a process that has started may still be busy with that.
+const START: Duration = Duration::from_millis(300);
+
 /// What a process has used.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Usage {
@@ -40,8 +43,31 @@ pub(crate) fn redis() -> Result<Redis> {
 pub(crate) fn usage(id: u32) -> Result<Usage> {
     let process = procfs::process::Process::new(i32::try_from(id)?)?;
     let (stat, status) = (process.stat()?, process.status()?);
-    let cpu = (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64;
-    Ok(Usage { cpu, memory: status.vmhwm.unwrap_or_default() * 1024 })
+    let whole = (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64;
+    let times = process.tasks()?.flatten().filter_map(|thread| thread.schedstat().ok());
+    let threads = times.map(|time| time.sum_exec_runtime as f64 / 1e9).sum::<f64>();
+    // The process counts whole ticks only, and its threads are exact but gone when they have ended.
+    Ok(Usage { cpu: whole.max(threads), memory: status.vmhwm.unwrap_or_default() * 1024 })
+}
+
+/// Processes that have started, and the CPU time that this took.
+pub(crate) struct Started(Vec<(u32, f64)>);
+
+impl Started {
+    /// Waits until processes that listen have nothing more to do.
+    pub(crate) fn new(ids: &[u32]) -> Result<Self> {
+        thread::sleep(START);
+        Ok(Self(ids.iter().map(|&id| Ok((id, usage(id)?.cpu))).collect::<Result<_>>()?))
+    }
+
+    /// What each of them has used since then.
+    pub(crate) fn usages(&self) -> Result<Vec<Usage>> {
+        let since = |&(id, before)| {
+            let Usage { cpu, memory } = usage(id)?;
+            Ok(Usage { cpu: cpu - before, memory })
+        };
+        self.0.iter().map(since).collect()
+    }
 }
 
 /// Waits for the end of a process that measures itself; returns what it says and what it has used.
