@@ -18,18 +18,14 @@ use crate::{
     capture,
     process::{self, Started, Usage},
     table,
+    turns::{self, Row},
 };
 
 /// The row that the CPU time of the others is compared with.
 pub(crate) const YARDSTICK: &str = "bare sockets, 64 loops, threads";
 
 /// One step.
-pub(crate) struct Row {
-    pub(crate) name: &'static str,
-    kind: Kind,
-}
-
-enum Kind {
+pub(crate) enum Kind {
     /// Our programs: whether their delays are on, workers, and the settings of each; the number of
     /// threads is that of rng and hasher, too.
     Ours { delays: bool, workers: usize, settings: &'static [(&'static str, &'static str)] },
@@ -51,9 +47,9 @@ pub(crate) struct Outcome {
     pub(crate) memory: u64,
 }
 
-fn rows() -> Vec<Row> {
+fn rows() -> Vec<Row<Kind>> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let row = |name, kind| Row { name, kind };
+    let row = |name: &str, kind| Row { name: name.to_owned(), kind };
     let ours = |settings| Kind::Ours { delays: false, workers: 1, settings };
     let shipped = |workers| Kind::Ours { delays: true, workers, settings: &[] };
     let bare = |style, loops| Kind::Bare { style, loops };
@@ -84,29 +80,18 @@ fn rows() -> Vec<Row> {
     ]
 }
 
-/// Lets every row have its turns, one after the other, and writes the table.
+/// Measures the rows that are asked for, and writes the table and the picture.
 pub(crate) fn run(settings: &Settings) -> Result<()> {
+    let rows = turns::chosen(settings, "ladder", rows());
+    if rows.is_empty() {
+        return Ok(());
+    }
     let messages = capture::capture().context("noting the messages of one unit of work")?;
     let file = tempfile::NamedTempFile::new()?;
     serde_json::to_writer(File::create(file.path())?, &messages)?;
-    let chosen = |row: &Row| {
-        settings.only.is_empty() || settings.only.iter().any(|word| row.name.contains(word))
-    };
-    let mut results: Vec<(Row, Vec<Outcome>)> =
-        rows().into_iter().filter(chosen).map(|row| (row, Vec::new())).collect();
-    for round in 1..=settings.rounds {
-        for (row, outcomes) in &mut results {
-            eprintln!("{round} of {}: {}", settings.rounds, row.name);
-            let outcome = row.run(settings.seconds, file.path()).context(row.name)?;
-            outcomes.push(outcome);
-        }
-    }
-    let table = table::markdown(&results);
-    println!("{table}");
-    fs::create_dir_all(&settings.output)?;
-    fs::write(settings.output.join("ladder.md"), &table)?;
-    fs::write(settings.output.join("ladder.svg"), table::picture(&results))?;
-    Ok(())
+    let results = turns::take(settings, rows, |kind| kind.run(settings.seconds, file.path()))?;
+    turns::write(settings, "ladder.md", &table::markdown(&results))?;
+    Ok(fs::write(settings.output.join("ladder.svg"), table::picture(&results))?)
 }
 
 /// The parts of a worker's report that are read here.
@@ -124,9 +109,9 @@ struct Latency {
     p50: f64,
 }
 
-impl Row {
+impl Kind {
     fn run(&self, seconds: u64, messages: &Path) -> Result<Outcome> {
-        match &self.kind {
+        match self {
             Kind::Ours { delays, workers, settings } => ours(seconds, *delays, *workers, settings),
             Kind::Bare { style, loops } => bare(seconds, *style, *loops, messages),
             Kind::Alone { threads } => {

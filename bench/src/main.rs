@@ -7,10 +7,12 @@ mod alone;
 mod bare;
 mod capture;
 mod epoll;
+mod figures;
 mod ladder;
 mod process;
 mod table;
 mod threads;
+mod turns;
 
 use std::path::PathBuf;
 

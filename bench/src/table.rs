@@ -2,63 +2,35 @@
 
 use std::fmt::Write;
 
-use crate::ladder::{Outcome, Row, YARDSTICK};
+use crate::{
+    figures::{median, number, range},
+    ladder::{Kind, Outcome, YARDSTICK},
+    turns::Row,
+};
 
-/// Median, smallest and largest.
-fn spread(outcomes: &[Outcome], of: impl Fn(&Outcome) -> f64) -> (f64, f64, f64) {
-    let mut values: Vec<f64> = outcomes.iter().map(of).collect();
-    values.sort_by(f64::total_cmp);
-    match values[..] {
-        [] => (f64::NAN, f64::NAN, f64::NAN),
-        [smallest, ..] => (values[values.len() / 2], smallest, values[values.len() - 1]),
-    }
-}
-
-/// A number with three significant digits at least.
-fn number(value: f64) -> String {
-    match value {
-        value if value.is_nan() => "–".to_owned(),
-        100.0.. => {
-            let digits = format!("{value:.0}");
-            let groups: Vec<_> =
-                digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
-            groups.join(",")
-        }
-        10.0.. => format!("{value:.1}"),
-        1.0.. => format!("{value:.2}"),
-        _ => format!("{value:.3}"),
-    }
-}
-
-/// A table for people: medians, and in brackets the smallest and the largest.
-pub(crate) fn markdown(results: &[(Row, Vec<Outcome>)]) -> String {
+/// A table for people.
+pub(crate) fn markdown(results: &[(Row<Kind>, Vec<Outcome>)]) -> String {
     let cpu = |outcome: &Outcome| outcome.cpu_per_hash;
     let yardstick = results.iter().find(|(row, _)| row.name == YARDSTICK);
-    let yardstick = yardstick.map_or(f64::NAN, |(_, outcomes)| spread(outcomes, cpu).0);
+    let yardstick = yardstick.map_or(f64::NAN, |(_, outcomes)| median(outcomes, cpu));
     let mut table = String::from(
         "| step | hashes/s | CPU per hash, µs | of bare sockets | p50 of a unit, µs | memory, MB |\n\
          | --- | ---: | ---: | ---: | ---: | ---: |\n",
     );
     for (row, outcomes) in results {
-        let (speed, slowest, fastest) = spread(outcomes, |outcome| outcome.hashes_per_second);
-        let (cpu, least, most) = spread(outcomes, cpu);
-        let p50 = spread(outcomes, |outcome| outcome.p50.unwrap_or(f64::NAN)).0;
-        let memory = spread(outcomes, |outcome| outcome.memory as f64 / 1e6).0;
-        let [speed, slowest, fastest] = [speed, slowest, fastest].map(number);
-        let (ratio, p50) = (number(cpu / yardstick), number(p50));
-        let [cpu, least, most] = [cpu, least, most].map(number);
+        let speed = range(outcomes, |outcome| outcome.hashes_per_second);
+        let ratio = number(median(outcomes, cpu) / yardstick);
+        let p50 = number(median(outcomes, |outcome| outcome.p50.unwrap_or(f64::NAN)));
+        let memory = median(outcomes, |outcome| outcome.memory as f64 / 1e6);
+        let (name, cpu) = (&row.name, range(outcomes, cpu));
         // Writing to a string cannot fail.
-        let _ = writeln!(
-            table,
-            "| {} | {speed} ({slowest} to {fastest}) | {cpu} ({least} to {most}) | {ratio} | {p50} | {memory:.1} |",
-            row.name
-        );
+        let _ = writeln!(table, "| {name} | {speed} | {cpu} | {ratio} | {p50} | {memory:.1} |");
     }
     table
 }
 
 /// Bars of hashes per second, each gridline ten times the one before.
-pub(crate) fn picture(results: &[(Row, Vec<Outcome>)]) -> String {
+pub(crate) fn picture(results: &[(Row<Kind>, Vec<Outcome>)]) -> String {
     let (left, decade, step) = (240.0, 70.0, 26.0);
     let height = step * results.len() as f64 + 40.0;
     let mut svg = format!(
@@ -76,7 +48,7 @@ pub(crate) fn picture(results: &[(Row, Vec<Outcome>)]) -> String {
         );
     }
     for ((row, outcomes), number_of) in results.iter().zip(0..) {
-        let speed = spread(outcomes, |outcome| outcome.hashes_per_second).0;
+        let speed = median(outcomes, |outcome| outcome.hashes_per_second);
         let (y, width) = (12.0 + step * f64::from(number_of), decade * speed.max(1.0).log10());
         let ours = !row.name.starts_with("bare") && !row.name.starts_with("no network");
         let colour = if ours { "#2a78b8" } else { "#b5b5b5" };

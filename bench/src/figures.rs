@@ -1,0 +1,39 @@
+//! Figures over several turns, as people read them.
+
+/// Median, smallest and largest.
+fn spread<T>(outcomes: &[T], of: impl Fn(&T) -> f64) -> (f64, f64, f64) {
+    let mut values: Vec<f64> = outcomes.iter().map(of).collect();
+    values.sort_by(f64::total_cmp);
+    match values[..] {
+        [] => (f64::NAN, f64::NAN, f64::NAN),
+        [smallest, ..] => (values[values.len() / 2], smallest, values[values.len() - 1]),
+    }
+}
+
+/// The median of a figure.
+pub(crate) fn median<T>(outcomes: &[T], of: impl Fn(&T) -> f64) -> f64 {
+    spread(outcomes, of).0
+}
+
+/// The median, and in brackets the smallest and the largest.
+pub(crate) fn range<T>(outcomes: &[T], of: impl Fn(&T) -> f64) -> String {
+    let (median, smallest, largest) = spread(outcomes, of);
+    let [median, smallest, largest] = [median, smallest, largest].map(number);
+    format!("{median} ({smallest} to {largest})")
+}
+
+/// A number with three significant digits at least.
+pub(crate) fn number(value: f64) -> String {
+    match value {
+        value if value.is_nan() => "–".to_owned(),
+        100.0.. => {
+            let digits = format!("{value:.0}");
+            let groups: Vec<_> =
+                digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+            groups.join(",")
+        }
+        10.0.. => format!("{value:.1}"),
+        1.0.. => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}
