@@ -26,14 +26,16 @@ pub(crate) fn range<T>(outcomes: &[T], of: impl Fn(&T) -> f64) -> String {
 pub(crate) fn number(value: f64) -> String {
     match value {
         value if value.is_nan() => "–".to_owned(),
-        100.0.. => {
-            let digits = format!("{value:.0}");
-            let groups: Vec<_> =
-                digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
-            groups.join(",")
-        }
+        100.0.. => group(value),
         10.0.. => format!("{value:.1}"),
         1.0.. => format!("{value:.2}"),
         _ => format!("{value:.3}"),
     }
+}
+
+/// A whole number, in groups of three digits.
+pub(crate) fn group(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let threes = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
+    threes.collect::<Vec<_>>().join(",")
 }

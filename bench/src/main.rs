@@ -1,18 +1,22 @@
 //! The ladder: what each step from the shipped settings to the limit of the machine costs and buys,
-//! beside yardsticks that have no HTTP library, or no network.
+//! beside yardsticks that have no HTTP library, or no network; and what answers and events
+//! cost, beside a bare axum handler.
 //!
 //! `cargo build --release && cargo run --release -p bench` runs everything.
 
 mod alone;
 mod bare;
 mod capture;
+mod clients;
 mod epoll;
 mod figures;
+mod handler;
 mod ladder;
 mod process;
 mod table;
 mod threads;
 mod turns;
+mod webui;
 
 use std::path::PathBuf;
 
@@ -30,10 +34,11 @@ struct Settings {
     /// Turns of each row; the rows take them one after the other.
     #[arg(long, default_value = "5")]
     rounds: usize,
-    /// Only the rows with one of these words in their names.
+    /// Only the tables of these names, `ladder` and `webui`, and rows with one of these
+    /// words in their names.
     #[arg(long)]
     only: Vec<String>,
-    /// Folder for ladder.md and ladder.svg.
+    /// Folder for the tables, and a picture of the ladder.
     #[arg(long, default_value = "target/bench")]
     output: PathBuf,
 }
@@ -43,6 +48,9 @@ enum Action {
     /// A process of a yardstick; the ladder starts it.
     #[command(hide = true)]
     Bare(bare::Settings),
+    /// The yardstick of services, which is started beside them.
+    #[command(hide = true)]
+    Handler(handler::Settings),
     /// The yardstick without a network; the ladder starts it.
     #[command(hide = true)]
     Alone {
@@ -56,8 +64,13 @@ enum Action {
 fn main() -> Result<()> {
     let settings = Settings::parse();
     match settings.action {
-        None => ladder::run(&settings),
+        None => {
+            process::raise_file_limit()?;
+            ladder::run(&settings)?;
+            webui::run(&settings)
+        }
         Some(Action::Bare(settings)) => bare::run(settings),
+        Some(Action::Handler(settings)) => handler::run(&settings),
         Some(Action::Alone { threads, seconds }) => alone::run(threads, seconds),
     }
 }

@@ -3,6 +3,7 @@
 use std::{thread, time::Duration};
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::de::DeserializeOwned;
 use testkit::{Process, Redis, sibling};
 
@@ -39,6 +40,12 @@ pub(crate) fn redis() -> Result<Redis> {
     Redis::start_with(&["--appendonly", "no"]).context("bench needs a redis-server")
 }
 
+/// Lets this process and those that it starts have as many files open as the host allows.
+pub(crate) fn raise_file_limit() -> Result<()> {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)
+}
+
 /// What a process that runs has used so far.
 pub(crate) fn usage(id: u32) -> Result<Usage> {
     let process = procfs::process::Process::new(i32::try_from(id)?)?;
@@ -50,13 +57,18 @@ pub(crate) fn usage(id: u32) -> Result<Usage> {
     Ok(Usage { cpu: whole.max(threads), memory: status.vmhwm.unwrap_or_default() * 1024 })
 }
 
+/// Waits until processes that listen have nothing more to do for their start.
+pub(crate) fn settle() {
+    thread::sleep(START);
+}
+
 /// Processes that have started, and the CPU time that this took.
 pub(crate) struct Started(Vec<(u32, f64)>);
 
 impl Started {
-    /// Waits until processes that listen have nothing more to do.
+    /// Waits until these processes, which listen, have started.
     pub(crate) fn new(ids: &[u32]) -> Result<Self> {
-        thread::sleep(START);
+        settle();
         Ok(Self(ids.iter().map(|&id| Ok((id, usage(id)?.cpu))).collect::<Result<_>>()?))
     }
 
