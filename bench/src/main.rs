@@ -1,5 +1,5 @@
 //! The ladder: what each step from the shipped settings to the limit of the machine costs and buys,
-//! beside yardsticks that have no HTTP library, or no network; and what answers and events
+//! beside yardsticks that have no HTTP library, or no network; and what answers, events and connections
 //! cost, beside a bare axum handler.
 //!
 //! `cargo build --release && cargo run --release -p bench` runs everything.
@@ -8,6 +8,7 @@ mod alone;
 mod bare;
 mod capture;
 mod clients;
+mod connections;
 mod epoll;
 mod figures;
 mod handler;
@@ -34,7 +35,7 @@ struct Settings {
     /// Turns of each row; the rows take them one after the other.
     #[arg(long, default_value = "5")]
     rounds: usize,
-    /// Only the tables of these names, `ladder` and `webui`, and rows with one of these
+    /// Only the tables of these names, `ladder`, `webui` and `connections`, and rows with one of these
     /// words in their names.
     #[arg(long)]
     only: Vec<String>,
@@ -67,7 +68,8 @@ fn main() -> Result<()> {
         None => {
             process::raise_file_limit()?;
             ladder::run(&settings)?;
-            webui::run(&settings)
+            webui::run(&settings)?;
+            connections::run(&settings)
         }
         Some(Action::Bare(settings)) => bare::run(settings),
         Some(Action::Handler(settings)) => handler::run(&settings),

@@ -3,6 +3,7 @@
 use std::{thread, time::Duration};
 
 use anyhow::{Context, Result, ensure};
+use procfs::process::FDTarget;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::de::DeserializeOwned;
 use testkit::{Process, Redis, sibling};
@@ -44,6 +45,12 @@ pub(crate) fn redis() -> Result<Redis> {
 pub(crate) fn raise_file_limit() -> Result<()> {
     let maximum = getrlimit(Resource::Nofile).maximum;
     Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)
+}
+
+/// How many sockets a process has open.
+pub(crate) fn sockets(id: u32) -> Result<usize> {
+    let files = procfs::process::Process::new(i32::try_from(id)?)?.fd()?.flatten();
+    Ok(files.filter(|file| matches!(file.target, FDTarget::Socket(_))).count())
 }
 
 /// What a process that runs has used so far.
