@@ -1,0 +1,119 @@
+//! The functions that every unit of work goes through, each on its own, in one thread.
+
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderMap, Method, Request},
+    response::Response,
+};
+use chassis::{Served, ServerTiming, defaults};
+use divan::{Bencher, Divan, black_box, counter::ItemsCount};
+use http_body_util::BodyExt;
+use tokio::runtime::{Builder, Runtime};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+/// Random bytes in a unit of work.
+const BLOCK: usize = 32;
+
+/// How long each of them is measured at least.
+const MIN_TIME: Duration = Duration::from_millis(500);
+
+fn main() {
+    Divan::default().min_time(MIN_TIME).config_with_args().main();
+}
+
+/// What rng writes into each answer.
+#[divan::bench]
+fn server_timing_format(bencher: Bencher) {
+    bencher.with_inputs(Response::default).bench_values(|mut response: Response| {
+        black_box(timing()).add_to(&mut response);
+        response
+    });
+}
+
+/// What a worker reads from each answer.
+#[divan::bench]
+fn server_timing_parse(bencher: Bencher) {
+    let headers = headers();
+    bencher.bench(|| ServerTiming::of(black_box(&headers)));
+}
+
+/// Which rng has answered.
+#[divan::bench]
+fn served_by_parse(bencher: Bencher) {
+    let headers = headers();
+    bencher.bench(|| Served::of(black_box(&headers)));
+}
+
+/// rng without a delay and without a network.
+#[divan::bench(args = [1, 32, 1024])]
+fn rng(bencher: Bencher, batch: usize) {
+    let settings = rng::Settings { delay: Duration::ZERO, ..defaults() };
+    let stop = CancellationToken::new();
+    let router = rng::router(&settings, "rng".to_owned(), rng::Metrics::default(), stop);
+    answers(bencher, batch, &router, Method::GET, &format!("/{}", batch * BLOCK), 0);
+}
+
+/// hasher without a delay and without a network, one unit of work at a time.
+#[divan::bench]
+fn hasher(bencher: Bencher) {
+    answers(bencher, 1, &hashes(), Method::POST, "/", BLOCK);
+}
+
+/// hasher, in batches.
+#[divan::bench(args = [32, 1024])]
+fn hasher_blocks(bencher: Bencher, batch: usize) {
+    answers(bencher, batch, &hashes(), Method::POST, "/blocks/32", batch * BLOCK);
+}
+
+fn hashes() -> Router {
+    let settings = hasher::Settings { delay: Duration::ZERO, ..defaults() };
+    hasher::router(&settings, CancellationToken::new())
+}
+
+/// Asks a router for a batch, with a body of so many bytes.
+fn answers(
+    bencher: Bencher,
+    batch: usize,
+    router: &Router,
+    method: Method,
+    path: &str,
+    length: usize,
+) {
+    let runtime = runtime();
+    let request = || {
+        let body = Body::from(vec![7; length]);
+        Request::builder().method(&method).uri(path).body(body).unwrap()
+    };
+    let answer = |request: Request<Body>| {
+        runtime.block_on(async {
+            let answer: Response = router.clone().oneshot(request).await.unwrap();
+            assert_eq!(answer.status(), 200);
+            answer.into_body().collect().await.unwrap().to_bytes()
+        })
+    };
+    bencher.counter(ItemsCount::new(batch)).with_inputs(request).bench_local_values(answer);
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn timing() -> ServerTiming {
+    let [queue, delay, work] = [1_234, 100_067, 42].map(Duration::from_micros);
+    ServerTiming { queue, delay, work }
+}
+
+/// The headers of an answer of rng.
+fn headers() -> HeaderMap {
+    let mut response = Response::default();
+    timing().add_to(&mut response);
+    let served = Served { by: "rng-5d9c7b6f4-x2z8q".to_owned(), lanes: 1 };
+    response.headers_mut().insert("served-by", served.header());
+    response.into_parts().0.headers
+}
