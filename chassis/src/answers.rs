@@ -1,10 +1,10 @@
-//! The answers of one connection of HTTP/2, which keeps what its client does not take.
+//! The answers of one connection: whether they are made, sent and taken.
 
 use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -15,22 +15,67 @@ use bytes::{Buf, Bytes};
 use hyper::body::{Frame, SizeHint};
 use tokio::time::sleep;
 
+/// How long a connection has had nothing to do when it comes to rest.
+const REST: Duration = Duration::from_millis(100);
+
+/// The longest time between two looks whether it has.
+const LONGEST_NAP: Duration = Duration::from_secs(3);
+
 /// What is known of the answers of one connection; clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct Answers(Arc<Counts>);
 
 #[derive(Default)]
 struct Counts {
+    asked: AtomicUsize,
     open: AtomicUsize,
     waiting: AtomicUsize,
     moved: AtomicUsize,
+    blocked: AtomicBool,
 }
 
 impl Answers {
-    /// Begins an answer, which is open until this is dropped.
+    /// Begins the answer to a request, which is open until this is dropped.
     pub(crate) fn begin(&self) -> Open {
+        self.0.asked.fetch_add(1, Relaxed);
         self.0.open.fetch_add(1, Relaxed);
         Open(self.0.clone())
+    }
+
+    /// How many requests have come.
+    pub(crate) fn asked(&self) -> usize {
+        self.0.asked.load(Relaxed)
+    }
+
+    /// Says whether bytes wait for the client to take others first.
+    pub(crate) fn set_blocked(&self, blocked: bool) {
+        self.0.blocked.store(blocked, Relaxed);
+    }
+
+    /// Waits until no request has come for so long, and no answer is open.
+    pub(crate) async fn idle(&self, time: Duration) {
+        loop {
+            let before = self.asked();
+            sleep(time).await;
+            if self.asked() == before && self.are_taken() {
+                return;
+            }
+        }
+    }
+
+    /// Waits until there were requests, and for a moment has been nothing more to do.
+    pub(crate) async fn rest(&self) {
+        let mut nap = REST;
+        loop {
+            let before = self.asked();
+            sleep(nap).await;
+            let is_quiet = before > 0 && self.asked() == before;
+            if is_quiet && self.are_taken() && !self.0.blocked.load(Relaxed) {
+                return;
+            }
+            // A request that takes its time is not looked at all the time.
+            nap = if is_quiet { LONGEST_NAP.min(2 * nap) } else { REST };
+        }
     }
 
     /// Whether all of them were made and taken to their end.

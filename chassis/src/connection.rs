@@ -3,17 +3,15 @@
 use std::{
     convert::Infallible,
     fmt::Display,
-    io,
     net::SocketAddr,
-    pin::pin,
-    sync::atomic::{AtomicUsize, Ordering},
+    pin::{Pin, pin},
     time::Duration,
 };
 
 use axum::{
     Router,
     extract::ConnectInfo,
-    http::{HeaderValue, header::CONNECTION},
+    http::{HeaderValue, Request, Response, header::CONNECTION},
 };
 use futures_util::FutureExt;
 use hyper::{
@@ -25,25 +23,21 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::graceful::GracefulConnection,
 };
-use rustix::net::{RecvFlags, recv};
 use tokio::{
-    io::Interest,
     net::TcpStream,
     time::{sleep, timeout},
 };
-use tokio_io_timeout::TimeoutStream;
 use tower::Service;
 use tracing::{Instrument, debug};
 
-use crate::{Limits, Shutdown, answers::Answers};
+use crate::{
+    Limits, Shutdown,
+    answers::{Answer, Answers},
+    wire::Wire,
+};
 
 /// How long an idle connection stays open once the service stops, for a request on its way.
 const LINGER: Duration = Duration::from_millis(100);
-
-/// What a client of HTTP/2 says first, of which this much is enough.
-///
-/// Source: RFC 9113, <https://www.rfc-editor.org/rfc/rfc9113#section-3.4>.
-const PREFACE: &[u8] = b"PRI ";
 
 /// What asks a client of HTTP/1.1 to close its connection; HTTP/2 has its own way to say so.
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
@@ -68,63 +62,99 @@ pub(crate) struct Connections {
 
 impl Connections {
     pub(crate) async fn serve(&self, stream: TcpStream, client: SocketAddr) {
-        let is_http2 = tokio::select! {
-            biased;
-            protocol = timeout(self.limits.first_byte, speaks_http2(&stream)) => match protocol {
-                Ok(Ok(is_http2)) => is_http2,
-                _ => return debug!("{client} connected and said nothing"),
-            },
-            () = self.closing() => return,
-        };
         if let Err(error) = stream.set_nodelay(true) {
             return debug!("{client} is gone: {error}");
         }
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(self.limits.stalled_write));
-        let stream = TokioIo::new(Box::pin(stream));
-        let asked = AtomicUsize::new(0);
         let answers = Answers::default();
-        let count = |request: &mut hyper::Request<Incoming>| {
-            asked.fetch_add(1, Ordering::Relaxed);
-            request.extensions_mut().insert(ConnectInfo(client));
-        };
-        let ended = if is_http2 {
-            let service = service_fn(|mut request| {
-                count(&mut request);
-                let (open, answer) = (answers.begin(), self.router.clone().call(request));
-                let answer =
-                    async { Ok::<_, Infallible>(answer.await?.map(|body| open.with(body))) };
-                // The protocol runs it in a task of its own.
-                answer.in_current_span()
-            });
-            let connection = self.http2().serve_connection(stream, service);
-            let idle = || self.idle(&asked, &answers);
-            tokio::select! {
+        let mut wire = Wire::new(stream, self.limits.stalled_write, answers.clone());
+        let mut patience = self.limits.first_byte;
+        // Of thousands of connections most wait here, where they take little memory.
+        loop {
+            let is_http2 = tokio::select! {
                 biased;
-                ended = self.run(connection, &asked, idle) => ended,
-                () = answers.stalled(self.limits.stalled_write) => {
-                    Err("the client takes no answers".to_owned())
-                }
+                protocol = timeout(patience, wire.speaks_http2()) => match protocol {
+                    Ok(Ok(is_http2)) => is_http2 && answers.asked() == 0,
+                    _ => return debug!("{client} said nothing"),
+                },
+                () = self.closing() => return,
+            };
+            let ended = match is_http2 {
+                true => Box::pin(self.serve_http2(wire, client, &answers)).await.map(|()| None),
+                false => Box::pin(self.serve_http1(wire, client, &answers)).await,
+            };
+            match ended {
+                Ok(Some(resting)) => wire = resting,
+                Ok(None) => return,
+                Err(error) => return debug!("connection of {client}: {error}"),
             }
-        } else {
-            let service = service_fn(|mut request| {
-                count(&mut request);
-                let answer = self.router.clone().call(request);
-                async {
-                    let mut answer = answer.await?;
-                    if self.shutdown.is_stopping() {
-                        answer.headers_mut().insert(CONNECTION, CLOSE);
-                    }
-                    Ok::<_, Infallible>(answer)
-                }
-            });
-            // The protocol's own timer for headers tells idle connections.
-            let connection = self.http1().serve_connection(stream, service);
-            self.run(connection, &asked, std::future::pending).await
-        };
-        if let Err(error) = ended {
-            debug!("connection of {client}: {error}");
+            patience = self.limits.header;
         }
+    }
+
+    /// Serves HTTP/1.1 until the end, or until the connection comes to rest.
+    async fn serve_http1(
+        &self,
+        wire: Wire,
+        client: SocketAddr,
+        answers: &Answers,
+    ) -> Result<Option<Wire>, String> {
+        // Who has sent half a header must not get the time for it again and again.
+        let may_rest = !wire.has_unused();
+        let service = service_fn(|request| {
+            let answer = self.answer(request, client, answers);
+            async {
+                let mut answer = answer.await?;
+                if self.shutdown.is_stopping() {
+                    answer.headers_mut().insert(CONNECTION, CLOSE);
+                }
+                Ok::<_, Infallible>(answer)
+            }
+        });
+        let mut connection = self.http1().serve_connection(TokioIo::new(wire), service);
+        tokio::select! {
+            biased;
+            // The protocol's own timer for headers tells idle connections.
+            ended = self.run(Pin::new(&mut connection), answers, std::future::pending) => {
+                return ended.map(|()| None);
+            }
+            () = answers.rest(), if may_rest => {}
+        }
+        // hyper's buffers, of 16 KiB, go.
+        let parts = connection.into_parts();
+        Ok(Some(parts.io.into_inner().with(parts.read_buf)))
+    }
+
+    async fn serve_http2(
+        &self,
+        wire: Wire,
+        client: SocketAddr,
+        answers: &Answers,
+    ) -> Result<(), String> {
+        let service = service_fn(|request| {
+            // The protocol runs it in a task of its own.
+            self.answer(request, client, answers).in_current_span()
+        });
+        let connection = pin!(self.http2().serve_connection(TokioIo::new(wire), service));
+        tokio::select! {
+            biased;
+            ended = self.run(connection, answers, || answers.idle(self.limits.header)) => ended,
+            () = answers.stalled(self.limits.stalled_write) => {
+                Err("the client takes no answers".to_owned())
+            }
+        }
+    }
+
+    /// Answers a request.
+    fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        client: SocketAddr,
+        answers: &Answers,
+    ) -> impl Future<Output = Result<Response<Answer>, Infallible>> + use<> {
+        let open = answers.begin();
+        request.extensions_mut().insert(ConnectInfo(client));
+        let answer = self.router.clone().call(request);
+        async { Ok(answer.await?.map(|body| open.with(body))) }
     }
 
     fn http1(&self) -> http1::Builder {
@@ -154,18 +184,14 @@ impl Connections {
     }
 
     /// Runs a connection to its end, which is near when the service stops or the client is idle.
-    async fn run<C: GracefulConnection, I: Future<Output = ()>>(
+    async fn run<C: GracefulConnection<Error: Display>, I: Future<Output = ()>>(
         &self,
-        connection: C,
-        asked: &AtomicUsize,
+        mut connection: Pin<&mut C>,
+        answers: &Answers,
         idle: impl Fn() -> I,
-    ) -> Result<(), String>
-    where
-        C::Error: Display,
-    {
-        let mut connection = pin!(connection);
+    ) -> Result<(), String> {
         let mut closing = pin!(self.closing().fuse());
-        let mut before = 0;
+        let mut before = answers.asked();
         loop {
             tokio::select! {
                 biased;
@@ -173,9 +199,9 @@ impl Connections {
                 () = &mut closing => {}
                 () = idle() => {}
             }
-            let now = asked.load(Ordering::Relaxed);
-            // hyper would wait for the rest of a greeting or a first request that is not all there,
-            // and for a client that was told to leave and does not.
+            let now = answers.asked();
+            // hyper would wait for the rest of a greeting or a request that is not all there, and
+            // for a client that was told to leave and does not.
             if now == before {
                 return Err("no further request was finished".to_owned());
             }
@@ -188,30 +214,4 @@ impl Connections {
         self.shutdown.stop.cancelled().await;
         sleep(LINGER).await;
     }
-
-    /// Waits until no request has come for as long as a header may take, and no answer is open.
-    async fn idle(&self, asked: &AtomicUsize, answers: &Answers) {
-        loop {
-            let before = asked.load(Ordering::Relaxed);
-            sleep(self.limits.header).await;
-            if asked.load(Ordering::Relaxed) == before && answers.are_taken() {
-                return;
-            }
-        }
-    }
-}
-
-/// Waits for as many of the first bytes as tell the protocol, and leaves them to be read.
-async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
-    let peek = || {
-        let mut first = [0; PREFACE.len()];
-        let (_, received) = recv(stream, &mut first, RecvFlags::PEEK)?;
-        let undecided = (1..PREFACE.len()).contains(&received);
-        match undecided && PREFACE.starts_with(&first[..received]) {
-            true => Err(io::ErrorKind::WouldBlock.into()),
-            false => Ok(first == PREFACE),
-        }
-    };
-    // Not tokio's own peek, which would say again and again that half the bytes are there.
-    stream.async_io(Interest::READABLE, peek).await
 }

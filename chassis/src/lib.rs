@@ -16,6 +16,7 @@ mod shutdown;
 mod telemetry;
 mod timing;
 pub mod trace;
+mod wire;
 
 use axum::Router;
 use prometheus_client::registry::Registry;

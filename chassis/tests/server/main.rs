@@ -7,6 +7,7 @@ mod draining;
 mod frames;
 mod http2;
 mod listening;
+mod resting;
 
 use std::{convert::Infallible, future::pending, time::Duration};
 

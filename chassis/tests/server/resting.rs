@@ -1,0 +1,94 @@
+//! Connections of HTTP/1.1 that have nothing to do for a while, and then go on.
+
+use std::{net::Shutdown as Half, thread, time::Instant};
+
+use chassis::Limits;
+use testkit::PATIENCE;
+
+use crate::{GET, SHORT, patient, start};
+
+/// Requests that are sent before any answer is read.
+const MANY: usize = 50_000;
+
+#[test]
+fn a_connection_that_has_rested_goes_on() {
+    let service = start(patient());
+    let mut client = service.connect();
+    for body in ["", "a", "abc"] {
+        client.send(format!(
+            "POST /length HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ));
+        assert_eq!(client.answer().text(), body.len().to_string());
+        thread::sleep(2 * SHORT);
+        client.send(GET);
+        assert_eq!(client.answer().text(), "hello\n");
+    }
+    thread::sleep(2 * SHORT);
+    client.socket().shutdown(Half::Write).unwrap();
+    assert!(client.rest().is_empty());
+}
+
+#[test]
+fn half_a_request_is_kept_over_a_rest() {
+    let service = start(patient());
+    let mut client = service.connect();
+    client.send([GET, &GET[..10]].concat());
+    assert_eq!(client.answer().text(), "hello\n");
+    thread::sleep(2 * SHORT);
+    client.send(&GET[10..]);
+    assert_eq!(client.answer().text(), "hello\n");
+}
+
+#[test]
+fn a_rest_gives_no_more_time_for_a_header() {
+    let service = start(Limits { header: 4 * SHORT, ..patient() });
+    let mut client = service.connect();
+    client.send([GET, "GET / HTTP/1.1\r\nX-Slow: "].concat());
+    assert_eq!(client.answer().text(), "hello\n");
+    let start = Instant::now();
+    while client.try_send("a").is_ok() {
+        assert!(start.elapsed() < PATIENCE, "still open");
+        thread::sleep(SHORT / 10);
+    }
+}
+
+#[test]
+fn the_rest_of_a_body_is_no_request_after_a_rest() {
+    let service = start(patient());
+    let mut client = service.connect();
+    let length = 10 + GET.len();
+    client.send(format!("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n0123456789"));
+    assert_eq!(client.answer().status, 200);
+    thread::sleep(2 * SHORT);
+    let _ = client.try_send(GET);
+    assert!(client.is_silent(SHORT) || client.rest().is_empty());
+}
+
+#[test]
+fn an_answer_that_is_not_at_its_end_does_not_rest() {
+    let service = start(patient());
+    let mut client = service.connect();
+    client.send("GET /silent HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.head().status, 200);
+    client.read(&mut [0; 100]);
+    thread::sleep(2 * SHORT);
+    client.send(GET);
+    assert!(client.is_silent(SHORT));
+}
+
+#[test]
+fn answers_that_nobody_has_read_yet_are_not_lost_in_a_rest() {
+    let service = start(patient());
+    let mut client = service.connect();
+    let mut socket = client.socket().try_clone().unwrap();
+    let asking = thread::spawn(move || {
+        let request = "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n";
+        std::io::Write::write_all(&mut socket, request.repeat(MANY).as_bytes()).unwrap();
+    });
+    thread::sleep(5 * SHORT);
+    for answered in 0..MANY {
+        assert_eq!(client.head().status, 200, "{answered}");
+    }
+    asking.join().unwrap();
+}
