@@ -66,7 +66,7 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
     turns::write(settings, "connections.md", &markdown(&results))
 }
 
-/// A service that all clients ask at the same time, once.
+/// A service that all clients ask once, one after the other.
 fn service(service: &Process, request: &str) -> Result<Outcome> {
     let peer = service.address("LISTEN");
     process::settle();
@@ -75,8 +75,6 @@ fn service(service: &Process, request: &str) -> Result<Outcome> {
     let mut clients: Vec<_> = clients.collect::<Result<_, _>>()?;
     for client in &mut clients {
         client.try_send(request)?;
-    }
-    for client in &mut clients {
         let status = client.try_answer()?.status;
         ensure!(status == 200, "status {status}");
     }

@@ -15,9 +15,6 @@ use bytes::{Buf, Bytes};
 use hyper::body::{Frame, SizeHint};
 use tokio::time::sleep;
 
-/// How long a connection has had nothing to do when it comes to rest.
-const REST: Duration = Duration::from_millis(100);
-
 /// The longest time between two looks whether it has.
 const LONGEST_NAP: Duration = Duration::from_secs(3);
 
@@ -64,8 +61,8 @@ impl Answers {
     }
 
     /// Waits until there were requests, and for a moment has been nothing more to do.
-    pub(crate) async fn rest(&self) {
-        let mut nap = REST;
+    pub(crate) async fn rest(&self, moment: Duration) {
+        let mut nap = moment;
         loop {
             let before = self.asked();
             sleep(nap).await;
@@ -74,7 +71,7 @@ impl Answers {
                 return;
             }
             // A request that takes its time is not looked at all the time.
-            nap = if is_quiet { LONGEST_NAP.min(2 * nap) } else { REST };
+            nap = if is_quiet { LONGEST_NAP.min(2 * nap) } else { moment };
         }
     }
 

@@ -27,6 +27,7 @@ use tokio::{
     net::TcpStream,
     time::{sleep, timeout},
 };
+use tokio_util::task::TaskTracker;
 use tower::Service;
 use tracing::{Instrument, debug};
 
@@ -53,9 +54,17 @@ const STREAM_WINDOW: u32 = 64 * 1024;
 /// The same for all requests of a connection together, which bounds what many of them keep.
 const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
 
+/// How long a connection of HTTP/1.1 has had nothing to do when it comes to rest, where there are few
+/// and where there are many of them.
+const REST: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(1)];
+
+/// How many connections are many: more than ask again and again at the same time.
+const MANY: usize = 1000;
+
 /// Serves connections until they end by themselves or the service stops.
 pub(crate) struct Connections {
     pub(crate) router: Router,
+    pub(crate) open: TaskTracker,
     pub(crate) limits: Limits,
     pub(crate) shutdown: Shutdown,
 }
@@ -100,6 +109,7 @@ impl Connections {
     ) -> Result<Option<Wire>, String> {
         // Who has sent half a header must not get the time for it again and again.
         let may_rest = !wire.has_unused();
+        let moment = REST[usize::from(self.open.len() > MANY)];
         let service = service_fn(|request| {
             let answer = self.answer(request, client, answers);
             async {
@@ -117,7 +127,7 @@ impl Connections {
             ended = self.run(Pin::new(&mut connection), answers, std::future::pending) => {
                 return ended.map(|()| None);
             }
-            () = answers.rest(), if may_rest => {}
+            () = answers.rest(moment), if may_rest => {}
         }
         // hyper's buffers, of 16 KiB, go.
         let parts = connection.into_parts();

@@ -110,9 +110,9 @@ pub fn serve_admin(
 }
 
 async fn run(listener: TcpListener, router: Router, limits: Limits, shutdown: Shutdown) {
-    let server = Arc::new(Connections { router, limits, shutdown: shutdown.clone() });
-    let cut = CancellationToken::new();
-    let connections = TaskTracker::new();
+    let (cut, connections) = (CancellationToken::new(), TaskTracker::new());
+    let open = connections.clone();
+    let server = Arc::new(Connections { router, open, limits, shutdown: shutdown.clone() });
     let slots = Arc::new(Semaphore::new(limits.connections));
     let take = |stream, client, slot| {
         let (server, cut) = (server.clone(), cut.clone());

@@ -31,6 +31,8 @@ const PING: Duration = Duration::from_secs(10);
 pub(crate) struct Kept {
     pub(crate) authority: Authority,
     resolver: Resolver,
+    /// The size of the buffer for answers, in bytes; it grows with them, if there is none.
+    read_at_once: Option<usize>,
     connections: Connections,
 }
 
@@ -52,6 +54,7 @@ impl Kept {
         authority: Authority,
         resolver: Resolver,
         is_http2: bool,
+        read_at_once: Option<usize>,
     ) -> anyhow::Result<Self> {
         let connections = match is_http2 {
             true => Connections::Http2(Default::default()),
@@ -59,7 +62,7 @@ impl Kept {
                 Connections::Http1(Default::default(), HeaderValue::try_from(authority.as_str())?)
             }
         };
-        Ok(Self { authority, resolver, connections })
+        Ok(Self { authority, resolver, read_at_once, connections })
     }
 
     /// Sends a request and returns the whole answer, of up to `limit` bytes.
@@ -120,7 +123,9 @@ impl Kept {
 
     async fn http1(&self) -> Result<http1::SendRequest<Body>, BoxError> {
         let stream = connect(&self.resolver, &self.authority).await?;
-        let (connection, driver) = http1::handshake(TokioIo::new(stream)).await?;
+        let mut http1 = http1::Builder::new();
+        http1.read_buf_exact_size(self.read_at_once);
+        let (connection, driver) = http1.handshake(TokioIo::new(stream)).await?;
         tokio::spawn(driver);
         Ok(connection)
     }
