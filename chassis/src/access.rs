@@ -5,9 +5,10 @@ use std::{net::SocketAddr, time::SystemTime};
 use axum::{
     body::HttpBody,
     extract::{ConnectInfo, Request},
-    http::header::CONTENT_LENGTH,
+    http::{Method, Uri, Version, header::CONTENT_LENGTH},
     response::Response,
 };
+use futures_util::FutureExt;
 use tracing::info;
 
 /// The log target of access lines: `RUST_LOG=info,access=off` silences them.
@@ -16,33 +17,50 @@ pub const ACCESS: &str = "access";
 /// Writes the access line when the answer is ready to be sent.
 ///
 /// Source: <https://httpd.apache.org/docs/current/logs.html#common>.
-pub(crate) async fn log<F: Future<Output = Response>>(
+pub(crate) fn log<F: Future<Output = Response>>(
     request: Request,
     next: impl FnOnce(Request) -> F,
-) -> Response {
-    if !tracing::enabled!(target: ACCESS, tracing::Level::INFO) {
-        return next(request).await;
+) -> impl Future<Output = Response> {
+    let line = tracing::enabled!(target: ACCESS, tracing::Level::INFO).then(|| Line::of(&request));
+    next(request).inspect(move |response| line.iter().for_each(|line| line.write(response)))
+}
+
+/// What is known of a request before its answer.
+struct Line {
+    client: String,
+    method: Method,
+    uri: Uri,
+    version: Version,
+}
+
+impl Line {
+    fn of(request: &Request) -> Self {
+        let client = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+        Self {
+            client: client.map_or("-".to_owned(), |ip| ip.to_canonical().to_string()),
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            version: request.version(),
+        }
     }
-    let client = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-    let client = client.map_or("-".to_owned(), |ip| ip.to_canonical().to_string());
-    let (method, uri, version) =
-        (request.method().clone(), request.uri().clone(), request.version());
 
-    let response = next(request).await;
-
-    let status = response.status().as_u16();
-    let length =
-        response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let bytes: Option<u64> = length.or_else(|| response.body().size_hint().exact());
-    let size = bytes.map_or("-".to_owned(), |bytes| bytes.to_string());
-    // The fixed-length date of HTTP has all the parts: "Sun, 06 Nov 1994 08:49:37 GMT".
-    let date = httpdate::fmt_http_date(SystemTime::now());
-    let (day, month, year, time) = (&date[5..7], &date[8..11], &date[12..16], &date[17..25]);
-    let path = uri.path_and_query().map_or("/", |path| path.as_str()).escape_debug();
-    info!(
-        target: ACCESS,
-        %client, %method, %path, status, bytes,
-        "{client} - - [{day}/{month}/{year}:{time} +0000] \"{method} {path} {version:?}\" {status} {size}"
-    );
-    response
+    fn write(&self, response: &Response) {
+        let Self { client, method, uri, version } = self;
+        let status = response.status().as_u16();
+        let length = response
+            .headers()
+            .get(CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        let bytes: Option<u64> = length.or_else(|| response.body().size_hint().exact());
+        let size = bytes.map_or("-".to_owned(), |bytes| bytes.to_string());
+        // The fixed-length date of HTTP has all the parts: "Sun, 06 Nov 1994 08:49:37 GMT".
+        let date = httpdate::fmt_http_date(SystemTime::now());
+        let (day, month, year, time) = (&date[5..7], &date[8..11], &date[12..16], &date[17..25]);
+        let path = uri.path_and_query().map_or("/", |path| path.as_str()).escape_debug();
+        info!(
+            target: ACCESS,
+            %client, %method, %path, status, bytes,
+            "{client} - - [{day}/{month}/{year}:{time} +0000] \"{method} {path} {version:?}\" {status} {size}"
+        );
+    }
 }

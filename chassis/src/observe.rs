@@ -7,6 +7,7 @@ use axum::{
     http::Method,
     response::Response,
 };
+use futures_util::FutureExt;
 use opentelemetry::{
     KeyValue,
     trace::{SpanBuilder, SpanKind, Status},
@@ -76,30 +77,32 @@ impl Http {
 }
 
 /// Measures a request, within the trace of whoever sent it.
-pub(crate) async fn request<F: Future<Output = Response>>(
-    http: &Http,
+pub(crate) fn request<F: Future<Output = Response>>(
+    http: Http,
     request: Request,
     next: impl FnOnce(Request) -> F,
-) -> Response {
+) -> impl Future<Output = Response> {
     let started = Instant::now();
     let method = known(request.method());
     let active = http
         .active
         .get_or_create_owned(&Asked { service: http.service, http_request_method: method });
-    let route = request.extensions().get::<MatchedPath>();
-    let route = route.map_or_else(String::new, |path| path.as_str().to_owned());
     let active = Present::new(&active);
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let uri = request.uri().clone();
     let caller = trace::extract(request.headers());
     let name = if method == OTHER { "HTTP" } else { method };
     let span = SpanBuilder::from_name(name).with_kind(SpanKind::Server);
-    let answer = async {
-        let response = next(request).await;
-        let status = response.status();
+    let path = |route: &Option<MatchedPath>| {
+        route.as_ref().map_or_else(String::new, |route| route.as_str().to_owned())
+    };
+    let seen = route.clone();
+    let answer = next(request).inspect(move |response| {
         trace::annotate(|span| {
+            let (route, status) = (path(&seen), response.status());
             if !route.is_empty() {
                 span.update_name(format!("{name} {route}"));
-                span.set_attribute(KeyValue::new("http.route", route.clone()));
+                span.set_attribute(KeyValue::new("http.route", route));
             }
             span.set_attribute(KeyValue::new("http.request.method", method));
             span.set_attribute(KeyValue::new("url.scheme", "http"));
@@ -110,19 +113,17 @@ pub(crate) async fn request<F: Future<Output = Response>>(
                 span.set_status(Status::error(""));
             }
         });
-        response
-    };
-    let response = trace::within(caller, span, answer).await;
-    drop(active);
-
-    let answered = Answered {
-        service: http.service,
-        http_request_method: method,
-        http_route: route,
-        http_response_status_code: response.status().as_u16(),
-    };
-    http.durations.get_or_create(&answered).observe(started.elapsed().as_secs_f64());
-    response
+    });
+    trace::within(caller, span, answer).inspect(move |response| {
+        drop(active);
+        let answered = Answered {
+            service: http.service,
+            http_request_method: method,
+            http_route: path(&route),
+            http_response_status_code: response.status().as_u16(),
+        };
+        http.durations.get_or_create(&answered).observe(started.elapsed().as_secs_f64());
+    })
 }
 
 /// What stands for a method that the conventions do not know.

@@ -85,11 +85,8 @@ pub async fn serve(
     shutdown.set_ready();
     // One layer for all, since each one makes axum copy what is below it for every request.
     let around = middleware::from_fn(move |request: Request, next: Next| {
-        let http = http.clone();
-        async move {
-            let logged = |request| access::log(request, |request| next.run(request));
-            observe::request(&http, request, logged).await
-        }
+        let logged = |request| access::log(request, |request| next.run(request));
+        observe::request(http.clone(), request, logged)
     });
     run(listener, router.layer(around), limits, shutdown).await;
 }

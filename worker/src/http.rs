@@ -1,9 +1,13 @@
 //! The peers over HTTP.
+//!
+//! What runs for each request is no async function: those keep what they are given twice, and a
+//! request would be copied from one to the next.
 
 use std::{error::Error, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use bytes::Bytes;
+use futures_util::{FutureExt, TryFutureExt, future::Either};
 use http::{Request, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body;
@@ -59,19 +63,19 @@ impl Http {
         Ok(Self { way, timeout: settings.timeout })
     }
 
-    async fn fetch(
+    fn fetch(
         &self,
         request: Request<Bytes>,
         limit: usize,
-    ) -> Result<Response<Bytes>, BoxError> {
+    ) -> impl Future<Output = Result<Response<Bytes>, BoxError>> {
         match &self.way {
             // In a box, or each request would have the size of this one.
-            Way::Alone(client) => Box::pin(alone(client, request, limit)).await,
+            Way::Alone(client) => Either::Left(Box::pin(alone(client, request, limit))),
             Way::Kept(peers) => {
                 let [rng, hasher] = &**peers;
                 let is_rng = request.uri().authority() == Some(&rng.authority);
                 let peer = if is_rng { rng } else { hasher };
-                peer.send(request, limit).await
+                Either::Right(peer.send(request, limit))
             }
         }
     }
@@ -87,25 +91,29 @@ async fn alone(
 }
 
 impl Peers for Http {
-    async fn send(&self, request: Request<Bytes>, limit: usize) -> Result<Response<Bytes>> {
-        match timeout(self.timeout, self.fetch(request, limit)).await {
+    fn send(
+        &self,
+        request: Request<Bytes>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Response<Bytes>>> + Send {
+        timeout(self.timeout, self.fetch(request, limit)).map(move |answer| match answer {
             Ok(answer) => Ok(answer.map_err(|error| trouble(error, limit))?),
             Err(_) => {
                 let text = format!("no answer within {:?}", self.timeout);
                 Err(PeerError::new("timeout", text).into())
             }
-        }
+        })
     }
 }
 
 /// The whole answer, of up to `limit` bytes.
-pub(crate) async fn collect<B: Body<Error: Into<BoxError>>>(
+pub(crate) fn collect<B: Body<Error: Into<BoxError>>>(
     answer: Response<B>,
     limit: usize,
-) -> Result<Response<Bytes>, BoxError> {
+) -> impl Future<Output = Result<Response<Bytes>, BoxError>> {
     let (head, body) = answer.into_parts();
-    let body = Limited::new(body, limit).collect().await?;
-    Ok(Response::from_parts(head, body.to_bytes()))
+    let body = Limited::new(body, limit).collect();
+    body.map_ok(|body| Response::from_parts(head, body.to_bytes()))
 }
 
 /// What went wrong, for people and for counters.

@@ -66,34 +66,36 @@ impl Kept {
     }
 
     /// Sends a request and returns the whole answer, of up to `limit` bytes.
-    pub(crate) async fn send(
+    pub(crate) fn send(
         &self,
         request: Request<Bytes>,
         limit: usize,
-    ) -> Result<Response<Bytes>, BoxError> {
+    ) -> impl Future<Output = Result<Response<Bytes>, BoxError>> {
         let mut request = request.map(Full::new);
         if let Connections::Http1(_, host) = &self.connections {
             request.headers_mut().insert(HOST, host.clone());
             let path = request.uri().path_and_query().cloned();
             *request.uri_mut() = Uri::from(path.unwrap_or(PathAndQuery::from_static("/")));
         }
-        loop {
-            let (mut connection, is_new) = self.take().await?;
-            let sent = match &mut connection {
-                Connection::Http1(connection) => connection.try_send_request(request).await,
-                Connection::Http2(connection) => connection.try_send_request(request).await,
-            };
-            match sent {
-                Ok(answer) => {
-                    let answer = collect(answer, limit).await?;
-                    self.put_back(connection);
-                    return Ok(answer);
+        async move {
+            loop {
+                let (mut connection, is_new) = self.take().await?;
+                let sent = match &mut connection {
+                    Connection::Http1(connection) => connection.try_send_request(request).await,
+                    Connection::Http2(connection) => connection.try_send_request(request).await,
+                };
+                match sent {
+                    Ok(answer) => {
+                        let answer = collect(answer, limit).await?;
+                        self.put_back(connection);
+                        return Ok(answer);
+                    }
+                    Err(mut error) => match error.take_message() {
+                        // The peer has closed the connection, and seen nothing of the request.
+                        Some(unsent) if !is_new => request = unsent,
+                        _ => return Err(error.into_error().into()),
+                    },
                 }
-                Err(mut error) => match error.take_message() {
-                    // The peer has closed the connection meanwhile, and seen nothing of the request.
-                    Some(unsent) if !is_new => request = unsent,
-                    _ => return Err(error.into_error().into()),
-                },
             }
         }
     }

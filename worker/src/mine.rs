@@ -161,16 +161,15 @@ impl<P: Peers> Worker<P> {
 
     async fn work_once(&self, halt: &CancellationToken) -> Result<bool> {
         debug!("Doing {} of work", units(self.settings.batch.get()));
-        let bytes = pin!(self.pause_and_get_random_bytes(halt));
-        let Some(bytes) = halt.run_until_cancelled(bytes).await else {
+        let bytes = halt.run_until_cancelled(pin!(self.pause_and_get_random_bytes(halt))).await;
+        let Some(bytes) = bytes.transpose()? else {
             return Ok(false);
         };
-        let bytes = bytes?;
-        let hashes = pin!(self.hash(bytes.clone()));
-        let Some(hashes) = or_late(halt, hashes).await else {
+        let hashes = or_late(halt, pin!(self.hash(bytes.clone()))).await;
+        let Some(hashes) = hashes.transpose()? else {
             return Ok(false);
         };
-        let coins = self.coins(&bytes, &hashes?);
+        let coins = self.coins(&bytes, &hashes);
         for coin in &coins {
             info!("Coin found: {}...", &coin.hash[..8]);
         }
