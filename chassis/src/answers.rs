@@ -64,10 +64,13 @@ impl Answers {
     pub(crate) async fn rest(&self, moment: Duration) {
         let mut nap = moment;
         loop {
-            let before = self.asked();
+            // The protocol may not have seen yet that nobody reads the rest of a request whose answer
+            // has just been taken; after the nap it has.
+            let (before, were_taken) = (self.asked(), self.are_taken());
             sleep(nap).await;
-            let is_quiet = before > 0 && self.asked() == before;
-            if is_quiet && self.are_taken() && !self.0.blocked.load(Relaxed) {
+            let is_quiet = self.asked() == before;
+            let is_done = were_taken && self.are_taken() && !self.0.blocked.load(Relaxed);
+            if is_quiet && is_done && before > 0 {
                 return;
             }
             // A request that takes its time is not looked at all the time.

@@ -38,7 +38,8 @@ pub struct Limits {
     pub connections: usize,
     /// From accepting a connection to its first byte.
     pub first_byte: Duration,
-    /// From the end of one request, or the first byte, to the end of the next request's header.
+    /// From the first byte to the end of the request's header; and from the end of one request to the
+    /// first byte of the next.
     pub header: Duration,
     /// The size of a request's header, in bytes.
     pub header_bytes: usize,

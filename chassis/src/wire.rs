@@ -54,17 +54,29 @@ impl Wire {
             return Ok(false);
         }
         let stream = self.stream.get_ref();
-        let peek = || {
-            let mut first = [0; PREFACE.len()];
-            let (_, received) = recv(stream, &mut first, RecvFlags::PEEK)?;
-            let undecided = (1..PREFACE.len()).contains(&received);
-            match undecided && PREFACE.starts_with(&first[..received]) {
-                true => Err(io::ErrorKind::WouldBlock.into()),
-                false => Ok(first == PREFACE),
+        loop {
+            let ready = stream.ready(Interest::READABLE).await?;
+            // Not tokio's own peek, which would say again and again that half the bytes are there.
+            match stream.try_io(Interest::READABLE, || self.peek()) {
+                // No more will come.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if ready.is_read_closed() {
+                        return Ok(false);
+                    }
+                }
+                protocol => return protocol,
             }
-        };
-        // Not tokio's own peek, which would say again and again that half the bytes are there.
-        stream.async_io(Interest::READABLE, peek).await
+        }
+    }
+
+    fn peek(&self) -> io::Result<bool> {
+        let mut first = [0; PREFACE.len()];
+        let (_, received) = recv(self.stream.get_ref(), &mut first, RecvFlags::PEEK)?;
+        let undecided = (1..PREFACE.len()).contains(&received);
+        match undecided && PREFACE.starts_with(&first[..received]) {
+            true => Err(io::ErrorKind::WouldBlock.into()),
+            false => Ok(first == PREFACE),
+        }
     }
 
     fn told<T>(&self, written: Poll<T>) -> Poll<T> {

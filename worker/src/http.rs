@@ -23,9 +23,6 @@ use crate::{
 
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Room for the head and the body of an answer that is no batch, in bytes.
-const SMALL_ANSWER: usize = 1024;
-
 /// The peers over HTTP.
 pub struct Http {
     way: Way,
@@ -44,10 +41,7 @@ impl Http {
     /// A client after the settings; names that `resolver` does not know are left to the host.
     pub fn new(settings: &Settings, resolver: Resolver) -> Result<Self> {
         let is_http2 = settings.connections == Connections::Http2;
-        // Thousands of connections with larger buffers than their answers would take much memory.
-        let read_at_once = (settings.batch.get() == 1).then_some(SMALL_ANSWER);
-        let kept =
-            |url: &BaseUrl| Kept::new(url.authority()?, resolver.clone(), is_http2, read_at_once);
+        let kept = |url: &BaseUrl| Kept::new(url.authority()?, resolver.clone(), is_http2);
         let way = match settings.connections {
             Connections::PerRequest => Way::Alone(
                 Client::builder()

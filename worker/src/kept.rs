@@ -15,14 +15,19 @@ use http::{
 use http_body_util::Full;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::time::timeout;
 
 use crate::{
     Resolver,
-    connect::connect,
+    connect::{CONNECT_TIMEOUT, connect, no_connection},
     http::{BoxError, collect},
 };
 
 type Body = Full<Bytes>;
+
+/// How long a connection may take to notice that its last answer is at its end. One that takes longer
+/// still has a request to send that was answered too early.
+const ALMOST_READY: Duration = Duration::from_millis(100);
 
 /// How often a peer that owes answers over HTTP/2 is asked whether it is still there.
 const PING: Duration = Duration::from_secs(10);
@@ -31,8 +36,6 @@ const PING: Duration = Duration::from_secs(10);
 pub(crate) struct Kept {
     pub(crate) authority: Authority,
     resolver: Resolver,
-    /// The size of the buffer for answers, in bytes; it grows with them, if there is none.
-    read_at_once: Option<usize>,
     connections: Connections,
 }
 
@@ -54,7 +57,6 @@ impl Kept {
         authority: Authority,
         resolver: Resolver,
         is_http2: bool,
-        read_at_once: Option<usize>,
     ) -> anyhow::Result<Self> {
         let connections = match is_http2 {
             true => Connections::Http2(Default::default()),
@@ -62,7 +64,7 @@ impl Kept {
                 Connections::Http1(Default::default(), HeaderValue::try_from(authority.as_str())?)
             }
         };
-        Ok(Self { authority, resolver, read_at_once, connections })
+        Ok(Self { authority, resolver, connections })
     }
 
     /// Sends a request and returns the whole answer, of up to `limit` bytes.
@@ -105,7 +107,7 @@ impl Kept {
         match &self.connections {
             Connections::Http1(idle, _) => {
                 while let Some(mut connection) = pop(idle) {
-                    if connection.ready().await.is_ok() {
+                    if let Ok(Ok(())) = timeout(ALMOST_READY, connection.ready()).await {
                         return Ok((Connection::Http1(connection), false));
                     }
                 }
@@ -113,7 +115,9 @@ impl Kept {
                 Ok((Connection::Http1(Box::pin(self.http1()).await?), true))
             }
             Connections::Http2(shared) => {
-                let mut shared = shared.lock().await;
+                // One connects and all others wait for it, none of them longer than for a connection.
+                let shared = timeout(CONNECT_TIMEOUT, shared.lock()).await;
+                let mut shared = shared.map_err(|_| no_connection())?;
                 if let Some(connection) = shared.as_ref().filter(|shared| !shared.is_closed()) {
                     return Ok((Connection::Http2(connection.clone()), false));
                 }
@@ -125,9 +129,7 @@ impl Kept {
 
     async fn http1(&self) -> Result<http1::SendRequest<Body>, BoxError> {
         let stream = connect(&self.resolver, &self.authority).await?;
-        let mut http1 = http1::Builder::new();
-        http1.read_buf_exact_size(self.read_at_once);
-        let (connection, driver) = http1.handshake(TokioIo::new(stream)).await?;
+        let (connection, driver) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(driver);
         Ok(connection)
     }

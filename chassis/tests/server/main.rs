@@ -24,6 +24,8 @@ use tokio_util::sync::CancellationToken;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(200);
+/// How long a connection has nothing to do before it rests.
+const REST: Duration = Duration::from_millis(100);
 const LARGE: usize = 32 * 1024 * 1024;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: here\r\n\r\n";
@@ -43,9 +45,14 @@ fn router(stop: CancellationToken) -> Router {
         let hello = stream::once(async { Ok::<_, Infallible>("hello\n") });
         Body::from_stream(hello.chain(stream::pending()))
     };
+    let unread = async |request: axum::extract::Request| {
+        sleep(REST).await;
+        drop(request);
+    };
     Router::new()
         .route("/", get(async || "hello\n"))
         .route("/length", post(async |body: Bytes| body.len().to_string()))
+        .route("/unread", post(unread))
         .route("/late", get(async || sleep(5 * SHORT).await))
         .route("/wait", get(wait))
         .route("/stuck", get(pending::<()>))

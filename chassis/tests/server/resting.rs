@@ -66,6 +66,34 @@ fn the_rest_of_a_body_is_no_request_after_a_rest() {
 }
 
 #[test]
+fn a_body_that_comes_after_the_answer_is_no_request() {
+    let service = start(patient());
+    let tries: Vec<_> = (0..100).map(|_| service.connect()).collect();
+    let answered = tries.into_iter().map(|mut client| {
+        let length = GET.len();
+        client
+            .send(format!("POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n"));
+        // The answer comes when the connection would come to rest.
+        thread::spawn(move || {
+            assert_eq!(client.answer().status, 200);
+            let _ = client.try_send(GET);
+            client.is_silent(SHORT) || client.rest().is_empty()
+        })
+    });
+    let answered: Vec<_> = answered.collect();
+    assert!(answered.into_iter().all(|silent| silent.join().unwrap()));
+}
+
+#[test]
+fn half_a_greeting_and_an_end_take_no_time() {
+    let service = start(patient());
+    let mut client = service.connect();
+    client.send("P");
+    client.socket().shutdown(Half::Write).unwrap();
+    assert!(client.rest().is_empty());
+}
+
+#[test]
 fn an_answer_that_is_not_at_its_end_does_not_rest() {
     let service = start(patient());
     let mut client = service.connect();

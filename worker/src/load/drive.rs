@@ -55,11 +55,12 @@ pub(crate) async fn run<P: Peers>(
     };
     let mining = async {
         let (cpu, ()) = tokio::join!(warm_up, async { while loops.join_next().await.is_some() {} });
-        Report::new(&worker, pace, record, begin.elapsed(), cpu_time() - cpu)
+        let report = Report::new(&worker, pace, record, begin.elapsed(), cpu_time() - cpu);
+        report.with_not_begun(schedule.not_begun() * batch)
     };
     let mining = progress::shown(pace, record, mining);
     let (report, lost) = worker.attend(mining, stop, shutdown.timeout).await;
-    report.finish(schedule.not_begun() * batch, lost)
+    report.with_lost(lost)
 }
 
 /// One loop.

@@ -147,9 +147,14 @@ impl Report {
         }
     }
 
-    /// Adds what is known only when all is over.
-    pub(crate) fn finish(self, not_begun: u64, (hashes, coins): (u64, usize)) -> Self {
-        Self { not_begun, lost: Lost { hashes, coins }, ..self }
+    /// The same, with the hashes that should have begun.
+    pub(crate) fn with_not_begun(self, not_begun: u64) -> Self {
+        Self { not_begun, ..self }
+    }
+
+    /// The same, with the hashes and coins that redis has not taken.
+    pub(crate) fn with_lost(self, (hashes, coins): (u64, usize)) -> Self {
+        Self { lost: Lost { hashes, coins }, ..self }
     }
 
     /// What redis has not taken, if that is anything.
