@@ -15,7 +15,7 @@ use bytes::{Buf, Bytes};
 use hyper::body::{Frame, SizeHint};
 use tokio::time::sleep;
 
-/// The longest time between two looks whether it has.
+/// The longest time between two looks whether a connection has nothing to do.
 const LONGEST_NAP: Duration = Duration::from_secs(3);
 
 /// What is known of the answers of one connection; clones share it.

@@ -55,8 +55,8 @@ pub(crate) async fn run<P: Peers>(
     };
     let mining = async {
         let (cpu, ()) = tokio::join!(warm_up, async { while loops.join_next().await.is_some() {} });
-        let report = Report::new(&worker, pace, record, begin.elapsed(), cpu_time() - cpu);
-        report.with_not_begun(schedule.not_begun() * batch)
+        let (seconds, not_begun) = (begin.elapsed(), schedule.not_begun() * batch);
+        Report::new(&worker, pace, record, seconds, cpu_time() - cpu, not_begun)
     };
     let mining = progress::shown(pace, record, mining);
     let (report, lost) = worker.attend(mining, stop, shutdown.timeout).await;

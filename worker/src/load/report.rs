@@ -117,6 +117,7 @@ impl Report {
         record: &Record,
         took: Duration,
         cpu: Duration,
+        not_begun: u64,
     ) -> Self {
         let data = record.data();
         let mut errors = BTreeMap::new();
@@ -138,18 +139,13 @@ impl Report {
                 .collect(),
             errors,
             errors_by_peer: data.errors.clone(),
-            not_begun: 0,
+            not_begun,
             lost: Lost::default(),
             connections: connections.map_or_else(String::new, |name| name.get_name().to_owned()),
             concurrency: worker.settings().concurrency.get(),
             batch: u64::from(worker.settings().batch.get()),
             rate: pace.rate,
         }
-    }
-
-    /// The same, with the hashes that should have begun.
-    pub(crate) fn with_not_begun(self, not_begun: u64) -> Self {
-        Self { not_begun, ..self }
     }
 
     /// The same, with the hashes and coins that redis has not taken.

@@ -18,6 +18,14 @@ use crate::{
 /// A report that never comes by itself.
 const NEVER: (&str, &str) = ("INTERVAL", "1h");
 
+fn wait_until_nothing_is_asked(hasher: &Peer) {
+    let mut before = 0;
+    eventually(PATIENCE, "the worker stands still", || {
+        std::thread::sleep(Duration::from_millis(200));
+        std::mem::replace(&mut before, hasher.requests()) == hasher.requests()
+    });
+}
+
 #[test]
 fn the_last_counts_are_reported_on_sigterm_and_on_ctrl_c() {
     for by_terminal in [false, true] {
@@ -80,11 +88,7 @@ fn a_redis_that_hangs_does_not_hold_up_the_end() {
     eventually(PATIENCE, "the worker counts", || redis.hashes() > 0);
     proxy.freeze();
     // All loops come to wait for the report.
-    let mut before = 0;
-    eventually(PATIENCE, "the worker stands still", || {
-        std::thread::sleep(Duration::from_millis(100));
-        std::mem::replace(&mut before, hasher.requests()) == hasher.requests()
-    });
+    wait_until_nothing_is_asked(&hasher);
     let start = Instant::now();
     worker.terminate();
     assert!(worker.wait(PATIENCE).success());
@@ -109,11 +113,8 @@ fn loops_that_wait_for_a_redis_that_hangs_end_together() {
     let mut worker = worker(&rng, &hasher, &proxy.url(), &settings);
     eventually(PATIENCE, "the worker counts", || redis.hashes() > 0);
     proxy.freeze();
-    let mut before = 0;
-    eventually(PATIENCE, "the worker has no room for more coins", || {
-        std::thread::sleep(Duration::from_millis(200));
-        std::mem::replace(&mut before, hasher.requests()) == hasher.requests()
-    });
+    // There is no room for more coins.
+    wait_until_nothing_is_asked(&hasher);
     let start = Instant::now();
     worker.terminate();
     assert!(worker.wait(PATIENCE).success());
