@@ -43,8 +43,8 @@ pub struct Settings {
     /// Whether stdout is for something else than logs, which no user sets.
     #[arg(skip)]
     pub log_to_stderr: bool,
-    /// Threads that the work is done on, as many as there are cores if unset. One is cheapest where
-    /// several programs share the cores.
+    /// Threads that the work is done on; if unset as many as there are cores, but one for a worker
+    /// with one loop. One is cheapest where several programs share the cores.
     #[arg(long, env, value_parser = parse_count)]
     pub threads: Option<NonZero<u16>>,
     /// Version that the program shows, such as the tag of its image.
@@ -103,13 +103,16 @@ impl fmt::Display for SettingError {
 impl Error for SettingError {}
 
 /// Reads the settings from the command line and the environment, where an empty value counts as
-/// unset, and runs a program with them to the end of the process. Prints help and version itself; a
-/// wrong value ends it as [`exit`] says.
-pub fn run<S: Parser, F: Future<Output = anyhow::Result<()>>>(program: impl FnOnce(S) -> F) -> ! {
-    let started = parse(S::command(), std::env::args_os()).map_err(Into::into);
-    match started.and_then(|(settings, threads)| Ok((settings, runtime(threads)?))) {
+/// unset, and runs a program with them to the end of the process, on as many threads as there are
+/// cores if none are asked for. Prints help and version itself; a wrong value ends it as [`exit`] says.
+pub fn run<S: Parser, F: Future<Output = anyhow::Result<()>>>(
+    threads: impl FnOnce(&S) -> Option<NonZero<u16>>,
+    program: impl FnOnce(S) -> F,
+) -> ! {
+    let settings = parse(S::command(), std::env::args_os()).map_err(anyhow::Error::from);
+    match settings.and_then(|settings| Ok((runtime(threads(&settings))?, settings))) {
         Err(error) => exit(Err(error)),
-        Ok((settings, runtime)) => runtime.block_on(async {
+        Ok((runtime, settings)) => runtime.block_on(async {
             let result = program(settings).await;
             trace::finish().await;
             exit(result)
@@ -137,7 +140,7 @@ pub fn check_flags<'a, S: Parser>(
     flags: impl IntoIterator<Item = &'a str>,
 ) -> Result<(), SettingError> {
     let command = S::command().no_binary_name(true).args_override_self(true);
-    parse::<S>(command, flags.into_iter().map(Into::into)).map(|_| ())
+    parse::<S>(command, flags.into_iter().map(Into::into)).map(drop)
 }
 
 /// The settings that [`run`] reads, but for some flags that come after those of the command line.
@@ -146,22 +149,20 @@ pub fn load_with<'a, S: Parser>(
     flags: impl IntoIterator<Item = &'a str>,
 ) -> Result<S, SettingError> {
     let args = std::env::args_os().chain(flags.into_iter().map(Into::into));
-    Ok(parse(S::command().args_override_self(true), args)?.0)
+    parse(S::command().args_override_self(true), args)
 }
 
 fn parse<S: Parser>(
     command: clap::Command,
     args: impl IntoIterator<Item = OsString>,
-) -> Result<(S, Option<NonZero<u16>>), SettingError> {
+) -> Result<S, SettingError> {
     let command = command.mut_args(|arg| {
         let value = arg.get_env().and_then(std::env::var_os);
         let unset = value.is_some_and(|value| value.is_empty());
         if unset { arg.env(None) } else { arg }
     });
-    let parsed = command.try_get_matches_from(args).and_then(|mut matches| {
-        let threads = matches.try_get_one("threads").ok().flatten().copied();
-        Ok((S::from_arg_matches_mut(&mut matches)?, threads))
-    });
+    let matches = command.try_get_matches_from(args);
+    let parsed = matches.and_then(|mut matches| S::from_arg_matches_mut(&mut matches));
     parsed.map_err(|error| {
         match (error.kind(), error.get(ContextKind::InvalidArg), error.source()) {
             (ErrorKind::DisplayHelp | ErrorKind::DisplayVersion, ..) => error.exit(),

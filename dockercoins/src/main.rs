@@ -20,7 +20,7 @@ struct Settings {
 }
 
 fn main() {
-    chassis::run(run)
+    chassis::run(|settings: &Settings| settings.shared.threads, run)
 }
 
 async fn run(mut settings: Settings) -> Result<()> {

@@ -1,6 +1,6 @@
 //! The worker.
 
-use std::sync::Arc;
+use std::{num::NonZero, sync::Arc};
 
 use anyhow::Result;
 use chassis::{Chassis, SettingError};
@@ -33,7 +33,14 @@ struct Side {
 }
 
 fn main() {
-    chassis::run(run)
+    chassis::run(threads, run)
+}
+
+/// One loop has no use for a second thread, which would only be woken.
+fn threads(settings: &Settings) -> Option<NonZero<u16>> {
+    let one = NonZero::<u16>::MIN;
+    let is_one_loop = settings.side.worker.concurrency == one && settings.load.compare.is_none();
+    settings.service.shared.threads.or(is_one_loop.then_some(one))
 }
 
 async fn run(mut settings: Settings) -> Result<()> {

@@ -14,7 +14,7 @@ mod tls;
 
 use std::time::Duration;
 
-use testkit::{Process, build, eventually, metrics};
+use testkit::{Process, Redis, build, eventually, metrics};
 
 use crate::peer::Peer;
 
@@ -40,4 +40,21 @@ fn prometheus_learns_which_program_it_is() {
     let (rng, hasher) = (Peer::rng(), Peer::hasher());
     let worker = worker(&rng, &hasher, "redis://127.0.0.1:1", &[]);
     assert_eq!(metrics(worker.address("ADMIN_LISTEN"))[&build("worker")], 1.0);
+}
+
+#[test]
+fn one_loop_is_mined_on_one_thread_unless_more_are_asked_for() {
+    let Some(redis) = Redis::start() else { return };
+    let (rng, hasher) = (Peer::rng(), Peer::hasher());
+    for (settings, is_one) in [
+        (&[][..], true),
+        (&[("THREADS", "2")], false),
+        (&[("CONCURRENCY", "2"), ("THREADS", "1")], true),
+    ] {
+        let worker = worker(&rng, &hasher, &redis.url(), settings);
+        let before = redis.hashes();
+        eventually(PATIENCE, "the worker counts", || redis.hashes() > before);
+        let threads = metrics(worker.address("ADMIN_LISTEN"))["process_threads"];
+        assert_eq!(threads == 1.0, is_one, "{threads} threads with {settings:?}");
+    }
 }
