@@ -52,6 +52,7 @@ fn rows() -> Vec<Row<Kind>> {
     let row = |name: &str, kind| Row { name: name.to_owned(), kind };
     let ours = |settings| Kind::Ours { delays: false, workers: 1, settings };
     let shipped = |workers| Kind::Ours { delays: true, workers, settings: &[] };
+    let ten = |settings| Kind::Ours { delays: false, workers: 10, settings };
     let bare = |style, loops| Kind::Bare { style, loops };
     const KEEP: (&str, &str) = ("CONNECTIONS", "keep-alive");
     const ONE: (&str, &str) = ("THREADS", "1");
@@ -64,6 +65,7 @@ fn rows() -> Vec<Row<Kind>> {
         row("keep-alive, 1 loop", ours(&[KEEP])),
         row("keep-alive, 1 loop, 1 thread", ours(&[KEEP, ONE])),
         row("bare sockets, 1 loop", bare(Style::Threads, 1)),
+        row("keep-alive, 10 workers of 1 loop", ten(&[KEEP])),
         row("keep-alive, 64 loops", ours(&[KEEP, LOOPS])),
         row("keep-alive, 64 loops, 1 thread", ours(&[KEEP, LOOPS, ONE])),
         row(YARDSTICK, bare(Style::Threads, 64)),
