@@ -3,10 +3,10 @@
 use std::{fmt::Display, future::Future, sync::OnceLock, thread, time::Duration};
 
 use futures_util::{TryFutureExt, future::Either};
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 use opentelemetry::{
     Context,
-    propagation::TextMapPropagator,
+    propagation::{Injector, TextMapPropagator},
     trace::{
         FutureExt, SpanBuilder, SpanContext, SpanKind, SpanRef, Status, TraceContextExt, Tracer,
         TracerProvider,
@@ -129,9 +129,17 @@ pub(crate) fn annotate(add: impl FnOnce(SpanRef<'_>)) {
 ///
 /// Source: W3C Trace Context, <https://www.w3.org/TR/trace-context/>.
 pub fn inject(headers: &mut HeaderMap) {
-    TraceContextPropagator::new().inject(&mut HeaderInjector(headers));
-    if headers.get("tracestate").is_some_and(HeaderValue::is_empty) {
-        headers.remove("tracestate");
+    TraceContextPropagator::new().inject(&mut NotEmpty(HeaderInjector(headers)));
+}
+
+/// Leaves out what says nothing: the state of most traces.
+struct NotEmpty<'a>(HeaderInjector<'a>);
+
+impl Injector for NotEmpty<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        if !value.is_empty() {
+            self.0.set(key, value);
+        }
     }
 }
 

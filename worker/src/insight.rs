@@ -28,8 +28,8 @@ const ROUNDING: Duration = Duration::from_millis(1);
 
 /// Somebody who sees each measurement.
 pub trait Watch: Send + Sync {
-    /// So much time was spent in a stage.
-    fn spent(&self, stage: &'static str, took: Duration);
+    /// So much time was spent in each of these stages.
+    fn spent(&self, times: &[(&'static str, Duration)]);
     /// A peer failed, in this way.
     fn failed(&self, peer: &'static str, kind: &'static str);
 }
@@ -69,7 +69,7 @@ impl Insight {
 
     /// The pause before a unit of work took so long.
     pub(crate) fn pause(&self, took: Duration) {
-        self.spent("pause", took);
+        self.spent(&[("pause", took)]);
     }
 
     /// rng was asked at a time, and has answered now.
@@ -91,7 +91,7 @@ impl Insight {
 
     /// A report to redis began at a time, and has ended now.
     pub(crate) fn redis<T>(&self, began: Instant, result: Result<T>) -> Result<T> {
-        self.spent("redis", began.elapsed());
+        self.spent(&[("redis", began.elapsed())]);
         result.inspect_err(|_| self.failed("redis", "store"))
     }
 
@@ -134,39 +134,39 @@ impl Insight {
         };
         // Nobody can have spent more time on an answer than it took.
         let Some(timing) = answer.timing.filter(|timing| told(timing) <= took + ROUNDING) else {
-            self.spent("unknown", took);
+            self.spent(&[("unknown", took)]);
             return Ok(answer);
         };
         let ServerTiming { queue, delay, work } = timing;
+        let network = ("network", took.saturating_sub(told(&timing)));
         match peer {
             "rng" => {
-                self.spent("rng_queue", queue);
-                self.spent("rng_delay", delay);
+                self.spent(&[("rng_queue", queue), ("rng_delay", delay), ("work", work), network])
             }
-            _ => self.spent("hasher_delay", delay),
+            _ => self.spent(&[("hasher_delay", delay), ("work", work), network]),
         }
-        self.spent("work", work);
-        self.spent("network", took.saturating_sub(told(&timing)));
         Ok(answer)
     }
 
-    fn spent(&self, stage: &'static str, took: Duration) {
+    fn spent(&self, times: &[(&'static str, Duration)]) {
         if let Some(watch) = &self.watch {
-            watch.spent(stage, took);
+            watch.spent(times);
         }
-        let took = took.as_secs_f64();
-        self.metrics.stages.get_or_create(&Stage { stage }).observe(took);
         let stages = &mut self.seen().stages;
-        *match stage {
-            "pause" => &mut stages.pause,
-            "rng_queue" => &mut stages.rng_queue,
-            "rng_delay" => &mut stages.rng_delay,
-            "hasher_delay" => &mut stages.hasher_delay,
-            "work" => &mut stages.work,
-            "network" => &mut stages.network,
-            "redis" => &mut stages.redis,
-            _ => &mut stages.unknown,
-        } += took;
+        for &(stage, took) in times {
+            let took = took.as_secs_f64();
+            self.metrics.stages.get_or_create(&Stage { stage }).observe(took);
+            *match stage {
+                "pause" => &mut stages.pause,
+                "rng_queue" => &mut stages.rng_queue,
+                "rng_delay" => &mut stages.rng_delay,
+                "hasher_delay" => &mut stages.hasher_delay,
+                "work" => &mut stages.work,
+                "network" => &mut stages.network,
+                "redis" => &mut stages.redis,
+                _ => &mut stages.unknown,
+            } += took;
+        }
     }
 
     fn failed(&self, peer: &'static str, kind: &'static str) {

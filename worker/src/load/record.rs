@@ -59,9 +59,12 @@ impl Record {
 }
 
 impl Watch for Record {
-    fn spent(&self, stage: &'static str, took: Duration) {
+    fn spent(&self, times: &[(&'static str, Duration)]) {
         if Instant::now() >= self.begin {
-            self.data().spent(stage, took);
+            let mut data = self.data();
+            for &(stage, took) in times {
+                data.spent(stage, took);
+            }
         }
     }
 
