@@ -24,7 +24,8 @@ def test_axe_has_no_complaint_with_two_versions(scheme, width, canary, visit):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_has_no_complaint_when_redis_is_away(scheme, fragile, visit):
     visitor = visit(fragile.url, color_scheme=scheme, trouble=True)
-    visitor.until(lambda: visitor.number("#speed") and visitor.page.locator("#finds a").count())
+    visitor.until(lambda: visitor.number("#speed"))
+    visitor.until_found()
     with fragile.redis.away(signal.SIGTERM):
         visitor.until(visitor.stale)
         for width in (360, 1440):

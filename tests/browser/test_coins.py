@@ -7,7 +7,7 @@ import subprocess
 
 def test_a_recent_coin_is_the_hash_of_its_bytes(canary, visit):
     visitor = visit(canary.url)
-    visitor.until(lambda: visitor.page.locator("#finds a").count())
+    visitor.until_found()
     link = visitor.page.locator("#finds a").first
     key = link.get_attribute("href").removeprefix("coins/")
     visitor.page.locator(f"#finds a[href='coins/{key}']").click()

@@ -14,7 +14,7 @@ FOCUS = """() => {
 
 def test_tab_reaches_everything_and_shows_where_it_is(canary, visit):
     visitor = visit(canary.url)
-    visitor.until(lambda: visitor.page.locator("#finds a").count())
+    visitor.until_found()
     names = visitor.page.evaluate(NAMES)
     assert "chart" in names and len(names) >= 2
     reached = []
@@ -34,7 +34,7 @@ def test_tab_reaches_everything_and_shows_where_it_is(canary, visit):
 
 def test_enter_opens_a_coin_and_back_comes_back(canary, visit):
     visitor = visit(canary.url)
-    visitor.until(lambda: visitor.page.locator("#finds a").count())
+    visitor.until_found()
     visitor.page.locator("#finds a").first.focus()
     visitor.page.keyboard.press("Enter")
     visitor.page.wait_for_url("**/coins/0*")

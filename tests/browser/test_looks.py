@@ -74,7 +74,7 @@ def overlaps(one, other):
 def settled(visitor):
     visitor.until(lambda: visitor.page.locator("#chart path.line").count() == 2, 60)
     visitor.until(lambda: visitor.page.locator("#workers tbody tr").count() == 2)
-    visitor.until(lambda: visitor.page.locator("#finds a").count())
+    visitor.until_found()
     return visitor
 
 

@@ -13,7 +13,7 @@ def test_behind_a_path_prefix_everything_works(canary, visit):
         visitor.counts()
         visitor.counts()
         assert not visitor.asked("/json")
-        visitor.until(lambda: visitor.page.locator("#finds a").count())
+        visitor.until_found()
         visitor.page.locator("#finds a").first.click()
         visitor.page.wait_for_url(f"{url}coins/0*")
         assert "agree:  yes" in visitor.text("body")

@@ -62,6 +62,10 @@ class Visitor:
             self.wait(0.1)
         return value
 
+    def until_found(self):
+        """Waits for a coin: one worker's 200 hashes of a minute have none once in 400,000 times."""
+        self.until(lambda: self.page.locator("#finds a").count(), 60)
+
     def text(self, selector):
         return self.page.locator(selector).inner_text()
 
