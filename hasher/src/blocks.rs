@@ -11,6 +11,7 @@ use axum::{
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
 use crate::upload::{Refusal, Upload};
 
@@ -53,13 +54,20 @@ impl Blocks {
         if self.ended {
             return Ok(first.into_response());
         }
-        let others = stream::try_unfold(self, |mut blocks| async move {
-            if blocks.ended {
-                return Ok(None);
+        let mut answered = Some(Instant::now());
+        let others = stream::try_unfold(self, move |mut blocks| {
+            // The simulated delay is in between.
+            if let Some(since) = answered.take() {
+                blocks.upload.excuse(since.elapsed());
             }
-            let broken = |_| io::Error::other("the body is not whole");
-            let piece = blocks.next_piece().await.map_err(broken)?;
-            Ok::<_, io::Error>(Some((piece, blocks)))
+            async move {
+                if blocks.ended {
+                    return Ok(None);
+                }
+                let broken = |_| io::Error::other("the body is not whole");
+                let piece = blocks.next_piece().await.map_err(broken)?;
+                Ok::<_, io::Error>(Some((piece, blocks)))
+            }
         });
         let body = stream::iter([Ok(first)]).chain(others);
         let length = length.map(|length| [(CONTENT_LENGTH, length.to_string())]);

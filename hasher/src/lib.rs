@@ -212,4 +212,17 @@ mod tests {
         assert_eq!(text(answer).await, hex::encode(Sha256::digest(vec![0; 60 * 4096])));
         assert!(started.elapsed() > 5 * BODY_TIME);
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_delay_is_not_the_time_of_a_body_that_is_streamed() {
+        let settings = Settings { delay: 20 * BODY_TIME, ..defaults() };
+        let router = router(&settings, CancellationToken::new());
+        let pieces = stream::iter(0..4).then(|_| async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok::<_, Infallible>(Bytes::from(vec![0; 64 * 1024]))
+        });
+        let request = Request::post("/blocks/32").body(Body::from_stream(pieces)).unwrap();
+        let answer = router.oneshot(request).await.unwrap();
+        assert_eq!(text(answer).await.lines().count(), 4 * 64 * 1024 / 32);
+    }
 }

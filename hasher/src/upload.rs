@@ -87,6 +87,11 @@ impl Upload {
         }
     }
 
+    /// Time that was not the client's does not count.
+    pub(crate) fn excuse(&mut self, pause: Duration) {
+        self.started += pause;
+    }
+
     fn too_large(&self) -> Refusal {
         let sentence = format!("Please send at most {} bytes at once.\n", self.max);
         Refusal(StatusCode::PAYLOAD_TOO_LARGE, sentence)
