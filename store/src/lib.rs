@@ -130,6 +130,15 @@ impl Store {
         }
     }
 
+    /// A redis whose latency is registered with this store's.
+    pub fn other(&self, url: &RedisUrl) -> Result<Self> {
+        match self {
+            Self::Redis(redis) => Ok(Self::Redis(redis.other(url)?.into())),
+            #[cfg(feature = "embedded")]
+            Self::Embedded(_) => Self::redis(url),
+        }
+    }
+
     /// The same store for a reader who would rather know soon that there is no answer.
     pub fn answering_within(&self, patience: Duration) -> Result<Self> {
         match self {

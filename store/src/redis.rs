@@ -122,8 +122,17 @@ pub struct Redis {
 
 impl Redis {
     pub(crate) fn new(url: &RedisUrl) -> Result<Self> {
+        Self::measured(url, Latency::new())
+    }
+
+    /// Another redis, whose latency is registered with this one's.
+    pub(crate) fn other(&self, url: &RedisUrl) -> Result<Self> {
+        Self::measured(url, self.latency.clone())
+    }
+
+    fn measured(url: &RedisUrl, latency: Latency) -> Result<Self> {
         let client = Client::open(url.0.clone()).context("REDIS_URL")?;
-        Self::with(client, RESPONSE_TIMEOUT, url.to_string(), Latency::new())
+        Self::with(client, RESPONSE_TIMEOUT, url.to_string(), latency)
     }
 
     pub(crate) fn register(&self, registry: &mut Registry) {
