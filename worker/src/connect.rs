@@ -8,7 +8,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustix::net::sockopt;
 use tokio::{
     net::{TcpStream, lookup_host},
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
 use crate::peers::PeerError;
@@ -30,9 +30,11 @@ pub type Resolver = Arc<dyn Fn(&str) -> Option<Vec<SocketAddr>> + Send + Sync>;
 pub(crate) async fn connect(resolver: &Resolver, peer: &Authority) -> Result<TcpStream, PeerError> {
     let failed = |error: io::Error| PeerError::new("connect", error.to_string());
     let host = peer.host().trim_matches(['[', ']']);
-    let addresses = timeout(CONNECT_TIMEOUT, addresses(resolver(host), host)).await;
+    let deadline = Instant::now() + CONNECT_TIMEOUT;
+    let addresses = timeout_at(deadline, addresses(resolver(host), host)).await;
     let addresses = addresses.map_err(|_| no_connection())?.map_err(failed)?;
-    let share = CONNECT_TIMEOUT / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
+    let share = deadline.saturating_duration_since(Instant::now())
+        / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
     let mut last = no_connection();
     for mut address in addresses {
         if address.port() == 0 {

@@ -116,13 +116,15 @@ impl Kept {
             }
             Connections::Http2(shared) => {
                 // One connects and all others wait for it, none of them longer than for a connection.
-                let shared = timeout(CONNECT_TIMEOUT, shared.lock()).await;
-                let mut shared = shared.map_err(|_| no_connection())?;
-                if let Some(connection) = shared.as_ref().filter(|shared| !shared.is_closed()) {
-                    return Ok((Connection::Http2(connection.clone()), false));
-                }
-                let connection = Box::pin(self.http2()).await?;
-                Ok((Connection::Http2(shared.insert(connection).clone()), true))
+                let connection = async {
+                    let mut shared = shared.lock().await;
+                    if let Some(connection) = shared.as_ref().filter(|shared| !shared.is_closed()) {
+                        return Ok((Connection::Http2(connection.clone()), false));
+                    }
+                    let connection = Box::pin(self.http2()).await?;
+                    Ok((Connection::Http2(shared.insert(connection).clone()), true))
+                };
+                timeout(CONNECT_TIMEOUT, connection).await.map_err(|_| no_connection())?
             }
         }
     }
