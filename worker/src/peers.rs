@@ -37,7 +37,12 @@ impl FromStr for BaseUrl {
     type Err = String;
 
     fn from_str(value: &str) -> Result<Self, Self::Err> {
-        let mut url = Url::parse(value).ok().filter(|url| url.scheme() == "http" && url.has_host());
+        let is_plain = |url: &Url| {
+            let has_user = !url.username().is_empty() || url.password().is_some();
+            let has_more = url.query().is_some() || url.fragment().is_some();
+            url.scheme() == "http" && url.has_host() && !has_user && !has_more
+        };
+        let mut url = Url::parse(value).ok().filter(is_plain);
         if let Some(url) = &mut url
             && !url.path().ends_with('/')
         {
@@ -45,7 +50,8 @@ impl FromStr for BaseUrl {
             url.set_path(&folder);
         }
         let right = "http://rng/ or http://10.0.0.1:8080/";
-        url.map(Self).ok_or_else(|| chassis::wrong(value, "an HTTP URL", right))
+        url.map(Self)
+            .ok_or_else(|| chassis::wrong(value, "an HTTP URL of host, port and path", right))
     }
 }
 
@@ -195,4 +201,27 @@ async fn exchange<T>(
     let (timing, served) = (ServerTiming::of(answer.headers()), Served::of(answer.headers()));
     let value = check(answer.into_body()).map_err(|text| PeerError::new("answer", text))?;
     Ok(Answer { value, timing, served })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_url_has_host_port_and_path_and_nothing_else() {
+        for right in ["http://rng", "http://rng/", "http://[::1]:8080/below"] {
+            assert!(right.parse::<BaseUrl>().is_ok(), "{right}");
+        }
+        for wrong in [
+            "rng",
+            "https://rng/",
+            "http://me@rng/",
+            "http://me:secret@rng/",
+            "http://rng/?fast",
+            "http://rng/#top",
+        ] {
+            let error = wrong.parse::<BaseUrl>().unwrap_err();
+            assert!(error.contains("an HTTP URL of host, port and path"), "{wrong}: {error}");
+        }
+    }
 }
