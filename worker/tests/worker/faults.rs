@@ -10,6 +10,9 @@ use crate::{
     worker,
 };
 
+/// How a peer of HTTP/1.1 can be reached.
+const CONNECTIONS: [&str; 2] = ["per-request", "keep-alive"];
+
 /// A fault of a peer, and what the worker says of it.
 type Fault = (Box<dyn Script>, &'static str);
 
@@ -50,38 +53,47 @@ fn common(good: &[u8]) -> Vec<Fault> {
 
 #[test]
 fn whatever_rng_answers_is_reported_and_never_counted() {
-    let mut faults = common(&[7; 32]);
-    faults.push(fault(only(peer::ok(&[7; 31])), "31 bytes came instead of 32"));
-    faults.push(fault(only(peer::ok(&[7; 33])), "33 bytes came instead of 32"));
-    let (rng, hasher) = (Peer::rng(), Peer::hasher());
-    let turn_good = || rng.turn(peer::random_bytes);
-    endure(&rng, &hasher, &rng, faults, turn_good);
+    for connections in CONNECTIONS {
+        let mut faults = common(&[7; 32]);
+        faults.push(fault(only(peer::ok(&[7; 31])), "31 bytes came instead of 32"));
+        faults.push(fault(only(peer::ok(&[7; 33])), "33 bytes came instead of 32"));
+        let (rng, hasher) = (Peer::rng(), Peer::hasher());
+        let turn_good = || rng.turn(peer::random_bytes);
+        endure(connections, [&rng, &hasher, &rng], faults, turn_good);
+    }
 }
 
 #[test]
 fn whatever_hasher_answers_is_reported_and_never_counted() {
-    let coin = "0".repeat(64);
-    let mut faults = common(coin.as_bytes());
-    let not_hex = "something else came instead of 64 hex digits";
-    let short = peer::ok(&coin.as_bytes()[1..]);
-    let long = peer::ok(format!("{coin}\n").as_bytes());
-    faults.extend([
-        fault(only(peer::ok("0A".repeat(32).as_bytes())), not_hex),
-        fault(only(peer::ok("0g".repeat(32).as_bytes())), not_hex),
-        fault(only(peer::ok("é".repeat(32).as_bytes())), not_hex),
-        fault(only(peer::ok(&[0; 64])), not_hex),
-        fault(only(short), "63 bytes came instead of 64 hex digits"),
-        fault(only(long), "65 bytes came instead of 64 hex digits"),
-    ]);
-    let (rng, hasher) = (Peer::rng(), Peer::hasher());
-    let turn_good = || hasher.turn(peer::hash);
-    endure(&rng, &hasher, &hasher, faults, turn_good);
+    for connections in CONNECTIONS {
+        let coin = "0".repeat(64);
+        let mut faults = common(coin.as_bytes());
+        let not_hex = "something else came instead of 64 hex digits";
+        let short = peer::ok(&coin.as_bytes()[1..]);
+        let long = peer::ok(format!("{coin}\n").as_bytes());
+        faults.extend([
+            fault(only(peer::ok("0A".repeat(32).as_bytes())), not_hex),
+            fault(only(peer::ok("0g".repeat(32).as_bytes())), not_hex),
+            fault(only(peer::ok("é".repeat(32).as_bytes())), not_hex),
+            fault(only(peer::ok(&[0; 64])), not_hex),
+            fault(only(short), "63 bytes came instead of 64 hex digits"),
+            fault(only(long), "65 bytes came instead of 64 hex digits"),
+        ]);
+        let (rng, hasher) = (Peer::rng(), Peer::hasher());
+        let turn_good = || hasher.turn(peer::hash);
+        endure(connections, [&rng, &hasher, &hasher], faults, turn_good);
+    }
 }
 
 /// Lets one worker meet all the faults of a peer, which turns good after each.
-fn endure(rng: &Peer, hasher: &Peer, bad: &Peer, faults: Vec<Fault>, turn_good: impl Fn()) {
+fn endure(
+    connections: &str,
+    [rng, hasher, bad]: [&Peer; 3],
+    faults: Vec<Fault>,
+    turn_good: impl Fn(),
+) {
     let Some(redis) = Redis::start() else { return };
-    let mut worker = worker(rng, hasher, &redis.url(), &[]);
+    let mut worker = worker(rng, hasher, &redis.url(), &[("CONNECTIONS", connections)]);
     for (script, complaint) in faults {
         let (seen, before) = (worker.lines().len(), redis.hashes());
         bad.turn(script);
