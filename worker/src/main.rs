@@ -39,7 +39,9 @@ fn main() {
 /// One loop has no use for a second thread, which would only be woken.
 fn threads(settings: &Settings) -> Option<NonZero<u16>> {
     let one = NonZero::<u16>::MIN;
-    let is_one_loop = settings.side.worker.concurrency == one && settings.load.compare.is_none();
+    let other = settings.load.compare.as_deref().and_then(|flags| other_side(flags).ok());
+    let mut sides = [&settings.side].into_iter().chain(&other);
+    let is_one_loop = sides.all(|side| side.worker.concurrency == one);
     settings.service.shared.threads.or(is_one_loop.then_some(one))
 }
 
@@ -66,7 +68,7 @@ async fn run(mut settings: Settings) -> Result<()> {
         let sides = [&settings.side].into_iter().chain(&other);
         let sides: Vec<_> = sides.map(|side| (&side.pace, side)).collect();
         let build = |side: &Side, watch| {
-            worker(side, Store::redis(&side.redis_url)?, insight().watched(watch))
+            worker(side, store.other(&side.redis_url)?, insight().watched(watch))
         };
         load::run(&settings.load, &sides, build, &shutdown).await
     } else {

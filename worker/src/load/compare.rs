@@ -6,36 +6,41 @@ use serde::Serialize;
 
 use crate::load::{record::UNIT, report::Report};
 
-/// All reports of both sides, and the ratios of their medians.
+/// All reports of both sides, and the ratios of their medians, unless it was interrupted.
 #[derive(Serialize)]
 pub(crate) struct Comparison<'a> {
     a: Vec<&'a Report>,
     b: Vec<&'a Report>,
-    pub(crate) ratio: Ratio,
+    ratio: Option<Ratio>,
 }
 
 /// How many times as much B has.
-#[derive(Serialize)]
-pub(crate) struct Ratio {
-    pub(crate) hashes_per_second: f64,
+#[derive(Clone, Copy, Serialize)]
+struct Ratio {
+    hashes_per_second: f64,
     cpu_seconds_per_hash: f64,
     p50: f64,
     p99: f64,
 }
 
 impl<'a> Comparison<'a> {
-    /// Of reports that know their side.
-    pub(crate) fn new(reports: &'a [(&str, Report)]) -> Self {
+    /// Of reports that know their side, and whether those are all.
+    pub(crate) fn new(reports: &'a [(&str, Report)], is_whole: bool) -> Self {
         let of = |side| reports.iter().filter(move |(name, _)| *name == side);
         let [a, b] = ["A", "B"].map(|side| of(side).map(|(_, report)| report).collect::<Vec<_>>());
         let ratio = |of: fn(&Report) -> f64| median(&b, of) / median(&a, of);
-        let ratio = Ratio {
+        let ratio = is_whole.then(|| Ratio {
             hashes_per_second: ratio(|report| report.hashes_per_second),
             cpu_seconds_per_hash: ratio(|report| report.cpu_seconds_per_hash),
             p50: ratio(|report| report.latencies.get(UNIT).map_or(f64::NAN, |unit| unit.p50)),
             p99: ratio(|report| report.latencies.get(UNIT).map_or(f64::NAN, |unit| unit.p99)),
-        };
+        });
         Self { a, b, ratio }
+    }
+
+    /// How many times the hashes per second of A B has.
+    pub(crate) fn ratio(&self) -> Option<f64> {
+        self.ratio.as_ref().map(|ratio| ratio.hashes_per_second)
     }
 }
 
@@ -57,7 +62,9 @@ impl Display for Comparison<'_> {
                 reports.get(turn).map_or(Ok(()), |report| writeln!(f, "{name}: {report}"))?;
             }
         }
-        let Ratio { hashes_per_second, cpu_seconds_per_hash, p50, p99 } = self.ratio;
+        let Some(Ratio { hashes_per_second, cpu_seconds_per_hash, p50, p99 }) = self.ratio else {
+            return writeln!(f, "no ratio, since not every turn has come to its end");
+        };
         writeln!(
             f,
             "B / A, medians: {hashes_per_second:.3} of the hashes/s, {cpu_seconds_per_hash:.3} of"

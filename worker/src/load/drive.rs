@@ -55,8 +55,11 @@ pub(crate) async fn run<P: Peers>(
     };
     let mining = async {
         let (cpu, ()) = tokio::join!(warm_up, async { while loops.join_next().await.is_some() {} });
-        let (seconds, not_begun) = (begin.elapsed(), schedule.not_begun() * batch);
-        Report::new(&worker, pace, record, seconds, cpu_time() - cpu, not_begun)
+        let (took, cpu, not_begun) =
+            (begin.elapsed(), cpu_time() - cpu, schedule.not_begun().await);
+        record.not_begun(&not_begun);
+        let not_begun = not_begun.iter().map(|(_, units)| units * batch).sum();
+        Report::new(&worker, pace, record, took, cpu, not_begun, stop.is_cancelled())
     };
     let mining = progress::shown(pace, record, mining);
     let (report, lost) = worker.attend(mining, stop, shutdown.timeout).await;

@@ -23,6 +23,7 @@ enum Quantity {
     HashesPerSecond,
     CpuPerHash,
     Errors,
+    NotBegun,
     /// Of two sides that are compared.
     Ratio,
     Latency(&'static str, Statistic),
@@ -69,10 +70,13 @@ fn parse(text: &str) -> Option<Expectation> {
         .find_map(|(sign, comparison)| Some((*comparison, rest.strip_prefix(sign)?)));
     let (comparison, bound) = found?;
     let quantity = quantity(name.trim())?;
-    let is_time = matches!(quantity, Quantity::Latency(..) | Quantity::CpuPerHash);
-    let bound = match is_time {
-        true => humantime::parse_duration(bound.trim()).ok()?.as_secs_f64(),
-        false => bound.trim().parse().ok().filter(|bound: &f64| bound.is_finite())?,
+    let time = || Some(humantime::parse_duration(bound.trim()).ok()?.as_secs_f64());
+    let number = || bound.trim().parse().ok().filter(|bound: &f64| bound.is_finite());
+    let bound = match quantity {
+        Quantity::Latency(..) => time()?,
+        // Its name says seconds.
+        Quantity::CpuPerHash => number().or_else(time)?,
+        _ => number()?,
     };
     Some(Expectation { text: text.trim().to_owned(), quantity, comparison, bound })
 }
@@ -83,6 +87,7 @@ fn quantity(name: &str) -> Option<Quantity> {
         "hashes_per_second" => Quantity::HashesPerSecond,
         "cpu_seconds_per_hash" => Quantity::CpuPerHash,
         "errors" => Quantity::Errors,
+        "not_begun" => Quantity::NotBegun,
         "ratio" => Quantity::Ratio,
         _ => {
             let (stage, statistic) = name
@@ -121,8 +126,8 @@ impl Expectation {
     }
 
     /// Why it does not hold of the ratio of a comparison; nothing if it does, or if it is of a load.
-    pub(crate) fn broken_ratio(&self, ratio: f64) -> Option<String> {
-        if self.is_of_comparison() { self.broken_by(Some(ratio)) } else { None }
+    pub(crate) fn broken_ratio(&self, ratio: Option<f64>) -> Option<String> {
+        if self.is_of_comparison() { self.broken_by(ratio) } else { None }
     }
 
     fn broken_by(&self, value: Option<f64>) -> Option<String> {
@@ -152,6 +157,7 @@ impl Quantity {
             Self::HashesPerSecond => report.hashes_per_second,
             Self::CpuPerHash => report.cpu_seconds_per_hash,
             Self::Errors => report.errors.values().sum::<u64>() as f64,
+            Self::NotBegun => report.not_begun as f64,
             Self::Ratio => return None,
             Self::Latency(stage, statistic) => {
                 let latency = report.latencies.get(stage)?;
@@ -186,6 +192,11 @@ mod tests {
             Quantity::Latency("network", Statistic::Max)
         );
         assert_eq!(quantity_and_bound("errors=0"), (Quantity::Errors, 0.0));
+        assert_eq!(quantity_and_bound("not_begun=0"), (Quantity::NotBegun, 0.0));
+        for seconds in ["0.00005", "5e-5", "50us"] {
+            let expectation = format!("cpu_seconds_per_hash<{seconds}");
+            assert_eq!(quantity_and_bound(&expectation), (Quantity::CpuPerHash, 0.00005));
+        }
         assert_eq!(
             quantity_and_bound("hashes_per_second>=1e3"),
             (Quantity::HashesPerSecond, 1000.0)
@@ -194,9 +205,17 @@ mod tests {
 
     #[test]
     fn what_is_no_bound_is_refused_with_an_example() {
-        for wrong in
-            ["", "p99", "p99<", "p99<5", "p101<1s", "speed>1", "nowhere.p50<1s", "errors<x"]
-        {
+        for wrong in [
+            "",
+            "p99",
+            "p99<",
+            "p99<5",
+            "p101<1s",
+            "speed>1",
+            "nowhere.p50<1s",
+            "errors<x",
+            "errors<1s",
+        ] {
             let error = wrong.parse::<Expectation>().unwrap_err();
             assert!(error.contains("p99<5ms"), "{wrong}: {error}");
         }

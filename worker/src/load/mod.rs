@@ -23,6 +23,9 @@ use expect::Expectation;
 use record::Record;
 use report::Report;
 
+/// Turns of each side of a comparison, unless the user has said how many.
+const ROUNDS: u16 = 2;
+
 /// The shape of the report.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 pub enum Output {
@@ -64,9 +67,9 @@ pub struct Settings {
     /// Compare with the same load under other flags, such as '--connections http2', in turn.
     #[arg(long, env)]
     pub compare: Option<String>,
-    /// Turns of each side of a comparison.
-    #[arg(long, env, default_value = "2", value_parser = chassis::parse_count)]
-    pub rounds: NonZero<u16>,
+    /// Turns of each side of a comparison; 2 if unset.
+    #[arg(long, env, value_parser = chassis::parse_count)]
+    pub rounds: Option<NonZero<u16>>,
 }
 
 fn parse_rate(value: &str) -> Result<f64, String> {
@@ -76,14 +79,16 @@ fn parse_rate(value: &str) -> Result<f64, String> {
 }
 
 impl Settings {
-    /// Whether a load is asked for. Fails when it has no end, or when something is expected of a
+    /// Whether a load is asked for. Fails when it has no end, or when something is asked of a
     /// comparison that is none.
     pub fn is_asked(&self, pace: &Pace) -> Result<bool, SettingError> {
         let asked = pace.duration.is_some() || pace.hashes.is_some();
         let unused = [
             ("RATE", pace.rate.is_some()),
+            ("WARM_UP", !pace.warm_up.is_zero()),
             ("EXPECT", !self.expect.is_empty()),
             ("COMPARE", self.compare.is_some()),
+            ("ROUNDS", self.rounds.is_some()),
             ("OUTPUT", self.output == Output::Json),
         ];
         if let Some((name, _)) = unused.into_iter().find(|(_, set)| *set && !asked) {
@@ -91,36 +96,43 @@ impl Settings {
                 "{name}: a load needs an end; right would be --duration 30s or --hashes 1000 with it"
             )));
         }
-        if self.compare.is_none() && self.expect.iter().any(Expectation::is_of_comparison) {
-            return Err(SettingError::new(
-                "EXPECT: a ratio needs two sides; right would be --compare '--batch 32' with it",
-            ));
+        let of_two = [
+            ("EXPECT: a ratio needs", self.expect.iter().any(Expectation::is_of_comparison)),
+            ("ROUNDS: turns need", self.rounds.is_some()),
+        ];
+        if let Some((what, _)) = of_two.iter().find(|(_, set)| *set && self.compare.is_none()) {
+            return Err(SettingError::new(format!(
+                "{what} two sides; right would be --compare '--batch 32' with it"
+            )));
         }
         Ok(asked)
     }
 }
 
 /// Generates the load with the workers that `build` makes for each side: one, or two to compare.
-/// Writes the report to stdout. Fails when an expectation does not hold, or when redis has not taken
-/// all the work.
+/// Writes the report to stdout. Fails when an expectation does not hold, when redis has not taken
+/// all the work, or when it was interrupted.
 pub async fn run<S, P: Peers>(
     settings: &Settings,
     sides: &[(&Pace, &S)],
     build: impl Fn(&S, Arc<dyn Watch>) -> Result<Arc<Worker<P>>>,
     shutdown: &Shutdown,
 ) -> Result<()> {
-    let rounds = if sides.len() > 1 { settings.rounds.get() } else { 1 };
+    let rounds = if sides.len() > 1 { settings.rounds.map_or(ROUNDS, NonZero::get) } else { 1 };
     let turns = (0..rounds).flat_map(|_| sides.iter().zip(["A", "B"]));
+    let mut left = turns.clone().count();
     let mut reports: Vec<(&str, Report)> = Vec::new();
     for ((pace, side), name) in turns {
         let record = Arc::new(Record::new(pace.warm_up));
         let worker = build(side, record.clone())?;
         reports.push((name, drive::run(pace, worker, &record, shutdown).await));
+        left -= 1;
         if shutdown.stop.is_cancelled() {
             break;
         }
     }
-    let comparison = (sides.len() > 1).then(|| Comparison::new(&reports));
+    let is_whole = left == 0 && !reports.iter().any(|(_, report)| report.interrupted);
+    let comparison = (sides.len() > 1).then(|| Comparison::new(&reports, is_whole));
     let text = match (settings.output, &comparison) {
         (Output::Json, Some(comparison)) => serde_json::to_string(comparison)?,
         (Output::Json, None) => serde_json::to_string(&reports[0].1)?,
@@ -138,9 +150,10 @@ pub async fn run<S, P: Peers>(
         settings
             .expect
             .iter()
-            .filter_map(|expectation| expectation.broken_ratio(comparison.ratio.hashes_per_second))
+            .filter_map(|expectation| expectation.broken_ratio(comparison.ratio()))
     });
-    let broken: Vec<_> = of_each.chain(of_both).collect();
+    let interrupted = (!is_whole).then(|| "the load was interrupted before its end".to_owned());
+    let broken: Vec<_> = interrupted.into_iter().chain(of_each).chain(of_both).collect();
     if !broken.is_empty() {
         bail!("{}", broken.join("; "));
     }

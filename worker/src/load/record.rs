@@ -48,7 +48,15 @@ impl Record {
         if intended >= self.begin {
             let mut data = self.data();
             data.hashes += hashes;
-            data.spent(UNIT, intended.elapsed());
+            data.spent(UNIT, intended.elapsed(), 1);
+        }
+    }
+
+    /// Records units of work that were not begun in time, as if they had been done at once then.
+    pub(crate) fn not_begun(&self, waited: &[(Duration, u64)]) {
+        let mut data = self.data();
+        for &(waited, units) in waited {
+            data.spent(UNIT, waited, units);
         }
     }
 
@@ -63,7 +71,7 @@ impl Watch for Record {
         if Instant::now() >= self.begin {
             let mut data = self.data();
             for &(stage, took) in times {
-                data.spent(stage, took);
+                data.spent(stage, took, 1);
             }
         }
     }
@@ -76,14 +84,14 @@ impl Watch for Record {
 }
 
 impl Data {
-    fn spent(&mut self, stage: &'static str, took: Duration) {
+    fn spent(&mut self, stage: &'static str, took: Duration, times: u64) {
         let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(LONGEST).clamp(1, LONGEST);
         let histogram = || Histogram::new_with_bounds(1, LONGEST, 3);
         match self.stages.get_mut(stage) {
-            Some(times) => times.saturating_record(nanoseconds),
-            None => self.stages.extend(histogram().ok().map(|mut times| {
-                times.saturating_record(nanoseconds);
-                (stage, times)
+            Some(spent) => spent.saturating_record_n(nanoseconds, times),
+            None => self.stages.extend(histogram().ok().map(|mut spent| {
+                spent.saturating_record_n(nanoseconds, times);
+                (stage, spent)
             })),
         }
     }

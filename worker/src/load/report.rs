@@ -46,8 +46,11 @@ pub(crate) struct Report {
     pub(crate) errors: BTreeMap<&'static str, u64>,
     /// By peer and kind.
     errors_by_peer: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
-    /// Hashes of an open loop that should have begun, but no loop was free.
-    not_begun: u64,
+    /// Hashes of an open loop that should have begun, but no loop was free. How long they had waited
+    /// by the end counts as their latency.
+    pub(crate) not_begun: u64,
+    /// Whether it was told to stop before its end.
+    pub(crate) interrupted: bool,
     lost: Lost,
     connections: String,
     concurrency: u16,
@@ -118,6 +121,7 @@ impl Report {
         took: Duration,
         cpu: Duration,
         not_begun: u64,
+        interrupted: bool,
     ) -> Self {
         let data = record.data();
         let mut errors = BTreeMap::new();
@@ -140,6 +144,7 @@ impl Report {
             errors,
             errors_by_peer: data.errors.clone(),
             not_begun,
+            interrupted,
             lost: Lost::default(),
             connections: connections.map_or_else(String::new, |name| name.get_name().to_owned()),
             concurrency: worker.settings().concurrency.get(),
@@ -190,6 +195,9 @@ impl Display for Report {
         writeln!(f, "errors: {}", if errors.is_empty() { none } else { errors.join(", ") })?;
         if self.not_begun > 0 {
             writeln!(f, "not begun, since no loop was free: {}", self.not_begun)?;
+        }
+        if self.interrupted {
+            writeln!(f, "interrupted before its end")?;
         }
         Ok(())
     }

@@ -17,18 +17,29 @@ use tokio::{
 
 use crate::load::Pace;
 
+/// In how many steps a backlog is told.
+const STEPS: u64 = 1000;
+
 /// When the units of work begin, and when there are no more.
 pub(crate) struct Schedule {
     begin: Instant,
     end: Option<Instant>,
     /// Units of work that remain to be begun after the warm-up.
     left: Option<AtomicU64>,
-    arrivals: Option<Arrivals>,
+    open: Option<Open>,
 }
 
-/// The units of work of an open loop.
+/// An open loop. What the warm-up has not begun in time is not begun at all, so that the measurement
+/// does not start with a backlog.
+struct Open {
+    warm_up: Arc<Arrivals>,
+    measured: Arc<Arrivals>,
+}
+
+/// Units of work that come at a constant rate.
 struct Arrivals {
     start: Instant,
+    end: Option<Instant>,
     pause: Duration,
     /// How many have been begun; held by the loop that waits for the next one.
     begun: Mutex<u64>,
@@ -39,49 +50,41 @@ struct Arrivals {
 impl Schedule {
     /// The schedule of a load whose warm-up ends at `begin`.
     pub(crate) fn new(pace: &Pace, batch: u64, begin: Instant) -> Arc<Self> {
-        let arrivals = pace.rate.map(|rate| Arrivals {
-            start: Instant::now(),
-            pause: Duration::from_secs_f64(batch as f64 / rate),
-            begun: Mutex::new(0),
-            waiting: Semaphore::new(0),
+        let end = pace.duration.map(|duration| begin + duration);
+        let open = pace.rate.map(|rate| {
+            let pause = Duration::from_secs_f64(batch as f64 / rate);
+            Open {
+                warm_up: Arrivals::new(Instant::now(), Some(begin), pause),
+                measured: Arrivals::new(begin, end, pause),
+            }
         });
-        let schedule = Arc::new(Self {
-            begin,
-            end: pace.duration.map(|duration| begin + duration),
-            left: pace.hashes.map(|hashes| AtomicU64::new(hashes.get().div_ceil(batch))),
-            arrivals,
-        });
-        if schedule.is_open() {
-            let schedule = Arc::downgrade(&schedule);
+        if let Some(Open { warm_up, measured }) = &open {
+            let phases = [warm_up, measured].map(Arc::downgrade);
             // A thread, since the timers of the runtime are late by up to a millisecond.
-            thread::spawn(move || arrive(&schedule));
+            thread::spawn(move || phases.iter().for_each(arrive));
         }
-        schedule
-    }
-
-    /// When a unit of work of an open loop is to begin, if that is before the end.
-    fn at(&self, number: u64) -> Option<Instant> {
-        let at = self.arrivals.as_ref()?.at(number);
-        self.end.is_none_or(|end| at < end).then_some(at)
+        let left = pace.hashes.map(|hashes| AtomicU64::new(hashes.get().div_ceil(batch)));
+        Arc::new(Self { begin, end, left, open })
     }
 
     /// When the next unit of work was to begin, at that time or later; none after the last one.
     pub(crate) async fn next(&self) -> Option<Instant> {
-        let Some(arrivals) = &self.arrivals else {
+        let Some(Open { warm_up, measured }) = &self.open else {
             return Some(Instant::now()).filter(|now| self.take(*now));
         };
-        let mut begun = arrivals.begun.lock().await;
-        let Some(intended) = self.at(*begun) else {
-            // What comes at a rate takes its time to the end.
-            sleep_until(self.end?.into()).await;
-            return None;
-        };
-        if self.is_over() || !self.take(intended) {
+        if let Some(intended) = warm_up.next().await {
+            return Some(intended);
+        }
+        if !self.take(self.begin) {
             return None;
         }
-        arrivals.waiting.acquire().await.ok()?.forget();
-        *begun += 1;
-        Some(intended)
+        let next = measured.next().await;
+        if next.is_none() {
+            self.give_back(self.begin);
+            // What comes at a rate takes its time to the end.
+            sleep_until(self.end?.into()).await;
+        }
+        next
     }
 
     /// Whether its time is over.
@@ -91,7 +94,7 @@ impl Schedule {
 
     /// Whether units of work begin at a rate.
     pub(crate) fn is_open(&self) -> bool {
-        self.arrivals.is_some()
+        self.open.is_some()
     }
 
     /// What a unit of work that was to begin at this time is taken from, if they are counted.
@@ -112,31 +115,60 @@ impl Schedule {
         }
     }
 
-    /// How many units of work should have begun, but no loop was free.
-    pub(crate) fn not_begun(&self) -> u64 {
-        let waiting =
-            self.arrivals.as_ref().map_or(0, |arrivals| arrivals.waiting.available_permits());
+    /// The units of work that should have begun, but no loop was free: how long some of them have
+    /// waited so far at least, and how many those are.
+    pub(crate) async fn not_begun(&self) -> Vec<(Duration, u64)> {
+        let Some(Open { measured, .. }) = &self.open else { return Vec::new() };
         let left = self.left.as_ref().map_or(u64::MAX, |left| left.load(Ordering::Relaxed));
-        left.min(waiting as u64)
+        let count = left.min(measured.waiting.available_permits() as u64);
+        let (first, now) = (*measured.begun.lock().await, Instant::now());
+        let step = count.div_ceil(STEPS).max(1);
+        let steps = (0..count).step_by(step.try_into().unwrap_or(usize::MAX));
+        let waited = steps.map(|at| {
+            let many = step.min(count - at);
+            let last = measured.intended(first + at + many - 1);
+            (now.saturating_duration_since(last), many)
+        });
+        waited.collect()
     }
 }
 
 impl Arrivals {
-    fn at(&self, number: u64) -> Instant {
+    fn new(start: Instant, end: Option<Instant>, pause: Duration) -> Arc<Self> {
+        let (begun, waiting) = (Mutex::new(0), Semaphore::new(0));
+        Arc::new(Self { start, end, pause, begun, waiting })
+    }
+
+    fn intended(&self, number: u64) -> Instant {
         self.start + self.pause.mul_f64(number as f64)
+    }
+
+    /// When a unit of work is to begin, if that is before the end.
+    fn at(&self, number: u64) -> Option<Instant> {
+        Some(self.intended(number)).filter(|at| self.end.is_none_or(|end| *at < end))
+    }
+
+    /// Waits for the next one; none after the last one, or after the end.
+    async fn next(&self) -> Option<Instant> {
+        let mut begun = self.begun.lock().await;
+        let intended = self.at(*begun)?;
+        if self.end.is_some_and(|end| Instant::now() >= end) {
+            return None;
+        }
+        self.waiting.acquire().await.ok()?.forget();
+        *begun += 1;
+        Some(intended)
     }
 }
 
 /// Lets the units of work of an open loop come, until the last one or until nobody waits for more.
-fn arrive(schedule: &Weak<Schedule>) {
+fn arrive(arrivals: &Weak<Arrivals>) {
     for number in 0.. {
-        let Some(next) = schedule.upgrade().and_then(|schedule| schedule.at(number)) else {
+        let Some(next) = arrivals.upgrade().and_then(|arrivals| arrivals.at(number)) else {
             return;
         };
         thread::sleep(next.saturating_duration_since(Instant::now()));
-        if let Some(arrivals) =
-            schedule.upgrade().as_ref().and_then(|schedule| schedule.arrivals.as_ref())
-        {
+        if let Some(arrivals) = arrivals.upgrade() {
             arrivals.waiting.add_permits(1);
         }
     }

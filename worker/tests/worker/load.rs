@@ -95,6 +95,9 @@ fn what_makes_no_load_is_refused_with_what_would_be_right() {
             "right would be settings of the loop",
         ),
         (&[("DURATION", "1s"), ("EXPECT", "ratio>1")], "--compare '--batch 32'"),
+        (&[("DURATION", "1s"), ("ROUNDS", "3")], "--compare '--batch 32'"),
+        (&[("ROUNDS", "3")], "ROUNDS: a load needs an end"),
+        (&[("WARM_UP", "1s")], "WARM_UP: a load needs an end"),
     ] {
         let (code, said, errors) = end(worker(&rng, &hasher, "redis://127.0.0.1:1", settings));
         assert_eq!((code, said.len()), (Some(2), 0), "{settings:?}: {said:?} {errors}");
@@ -149,12 +152,28 @@ fn an_open_loop_ends_in_time_and_tells_what_it_has_not_begun() {
         thread::sleep(Duration::from_millis(100));
         peer::hash(peer, body, stream)
     });
-    let settings = [("DURATION", "1s"), ("RATE", "200"), ("OUTPUT", "json")];
-    let report = json(worker(&Peer::rng(), &slow, &redis.url(), &settings)).1;
-    let hashes = report["hashes"].as_u64().unwrap();
-    assert!((1..=11).contains(&hashes), "{report}");
-    assert_eq!(report["not_begun"].as_u64().unwrap(), 200 - hashes, "{report}");
-    assert!((1.0..3.0).contains(&report["seconds"].as_f64().unwrap()), "{report}");
+    // What the warm-up could not begin is none of the measurement's.
+    for warm_up in ["0s", "500ms"] {
+        let settings = [
+            ("DURATION", "1s"),
+            ("WARM_UP", warm_up),
+            ("RATE", "200"),
+            ("OUTPUT", "json"),
+            ("EXPECT", "not_begun=0,errors=0"),
+        ];
+        let (code, report, errors) = json(worker(&Peer::rng(), &slow, &redis.url(), &settings));
+        let hashes = report["hashes"].as_u64().unwrap();
+        assert!((1..=11).contains(&hashes), "{report}");
+        assert_eq!(report["not_begun"].as_u64().unwrap(), 200 - hashes, "{report}");
+        assert!((1.0..3.0).contains(&report["seconds"].as_f64().unwrap()), "{report}");
+        assert_eq!(code, Some(1), "{errors}");
+        assert!(errors.contains("expected not_begun=0, but it was 1"), "{errors}");
+        assert!(!errors.contains("expected errors"), "{errors}");
+        // They have waited from the time they came, evenly spread over the second.
+        assert_eq!(report["latencies"]["unit"]["count"], 200);
+        let p50 = report["latencies"]["unit"]["p50"].as_f64().unwrap();
+        assert!((0.4..2.0).contains(&p50), "{report}");
+    }
 }
 
 #[test]
@@ -229,15 +248,23 @@ fn two_sides_take_turns_and_their_ratio_is_told() {
 }
 
 #[test]
-fn a_load_that_is_interrupted_reports_what_it_has_done() {
-    let Some(redis) = Redis::start() else { return };
-    let (rng, hasher) = (Peer::rng(), Peer::hasher());
-    let settings = [("DURATION", "1h"), ("OUTPUT", "json")];
-    let load = worker(&rng, &hasher, &redis.url(), &settings);
-    testkit::eventually(PATIENCE, "hashes", || redis.hashes() > 0);
-    load.interrupt();
-    let (code, report, errors) = json(load);
-    assert_eq!(code, Some(0), "{errors}");
-    assert_eq!(report["hashes"].as_u64().unwrap(), hasher.answered());
-    assert_eq!(redis.hashes(), hasher.answered());
+fn a_load_that_is_interrupted_reports_what_it_has_done_and_fails() {
+    for compare in [&[][..], &[("COMPARE", "--concurrency 2"), ("EXPECT", "ratio>0")]] {
+        let Some(redis) = Redis::start() else { return };
+        let (rng, hasher) = (Peer::rng(), Peer::hasher());
+        let settings = [&[("DURATION", "1h"), ("OUTPUT", "json")], compare].concat();
+        let load = worker(&rng, &hasher, &redis.url(), &settings);
+        testkit::eventually(PATIENCE, "hashes", || redis.hashes() > 0);
+        load.interrupt();
+        let (code, report, errors) = json(load);
+        assert_eq!(code, Some(1), "{errors}");
+        assert!(errors.contains("error: the load was interrupted before its end"), "{errors}");
+        let turn = if compare.is_empty() { &report } else { &report["a"][0] };
+        assert_eq!(turn["interrupted"], true, "{report}");
+        assert_eq!(turn["hashes"].as_u64().unwrap(), hasher.answered());
+        assert_eq!(redis.hashes(), hasher.answered());
+        assert!(report["ratio"].is_null(), "{report}");
+        let has_ratio = errors.contains("expected ratio>0, but nothing was measured");
+        assert_eq!(has_ratio, !compare.is_empty(), "{errors}");
+    }
 }

@@ -46,10 +46,14 @@ fn prometheus_learns_which_program_it_is() {
 fn one_loop_is_mined_on_one_thread_unless_more_are_asked_for() {
     let Some(redis) = Redis::start() else { return };
     let (rng, hasher) = (Peer::rng(), Peer::hasher());
+    let cores = std::thread::available_parallelism().unwrap().get();
     for (settings, is_one) in [
         (&[][..], true),
         (&[("THREADS", "2")], false),
+        (&[("CONCURRENCY", "2")], cores == 1),
         (&[("CONCURRENCY", "2"), ("THREADS", "1")], true),
+        (&[("DURATION", "1h"), ("COMPARE", "--connections keep-alive")], true),
+        (&[("DURATION", "1h"), ("COMPARE", "--concurrency 2")], cores == 1),
     ] {
         let worker = worker(&rng, &hasher, &redis.url(), settings);
         let before = redis.hashes();
