@@ -120,7 +120,8 @@ pub fn run<S: Parser, F: Future<Output = anyhow::Result<()>>>(
     }
 }
 
-/// A runtime of one thread has no threads to wake and to steal from, which halves its cost.
+/// A runtime of one thread has no threads to wake and to steal from, which saves up to a
+/// third of its cost.
 fn runtime(threads: Option<NonZero<u16>>) -> io::Result<Runtime> {
     let cores = || thread::available_parallelism().map_or(1, usize::from);
     match threads.map_or_else(cores, |threads| threads.get().into()) {
