@@ -65,7 +65,7 @@ pub struct Settings {
     #[arg(long, env, value_delimiter = ',')]
     pub expect: Vec<Expectation>,
     /// Compare with the same load under other flags, such as '--connections http2', in turn.
-    #[arg(long, env)]
+    #[arg(long, env, allow_hyphen_values = true)]
     pub compare: Option<String>,
     /// Turns of each side of a comparison; 2 if unset.
     #[arg(long, env, value_parser = chassis::parse_count)]

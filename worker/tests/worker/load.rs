@@ -248,6 +248,22 @@ fn two_sides_take_turns_and_their_ratio_is_told() {
 }
 
 #[test]
+fn a_comparison_is_asked_for_by_flags_as_the_docs_have_them() {
+    let Some(redis) = Redis::start() else { return };
+    let (rng, hasher) = (Peer::rng().url(), Peer::hasher().url());
+    let urls = ["--rng-url", &rng, "--hasher-url", &hasher, "--redis-url", &redis.url()];
+    let load = ["--hashes", "5", "--delay", "0s", "--compare", "--connections keep-alive"];
+    let told = ["--rounds", "1", "--output", "json", "--expect", "ratio>0"];
+    let flags = [&urls[..], &load, &told].concat();
+    let admin = [("ADMIN_LISTEN", "127.0.0.1:0")];
+    let load = Process::start(env!("CARGO_BIN_EXE_worker"), &flags, &admin);
+    let (code, report, errors) = json(load);
+    assert_eq!(code, Some(0), "{errors}");
+    assert_eq!(report["b"][0]["connections"], "keep-alive");
+    assert_eq!(redis.hashes(), 10);
+}
+
+#[test]
 fn a_load_that_is_interrupted_reports_what_it_has_done_and_fails() {
     for compare in [&[][..], &[("COMPARE", "--concurrency 2"), ("EXPECT", "ratio>0")]] {
         let Some(redis) = Redis::start() else { return };
