@@ -32,6 +32,13 @@ struct Side {
     pace: load::Pace,
 }
 
+impl Settings {
+    /// The other side of a comparison, if there is one.
+    fn other_side(&self) -> Result<Option<Side>, SettingError> {
+        self.load.compare.as_deref().map(side_of).transpose()
+    }
+}
+
 fn main() {
     chassis::run(threads, run)
 }
@@ -39,7 +46,7 @@ fn main() {
 /// One loop has no use for a second thread, which would only be woken.
 fn threads(settings: &Settings) -> Option<NonZero<u16>> {
     let one = NonZero::<u16>::MIN;
-    let other = settings.load.compare.as_deref().and_then(|flags| other_side(flags).ok());
+    let other = settings.other_side().ok().flatten();
     let mut sides = [&settings.side].into_iter().chain(&other);
     let is_one_loop = sides.all(|side| side.worker.concurrency == one);
     settings.service.shared.threads.or(is_one_loop.then_some(one))
@@ -48,10 +55,7 @@ fn threads(settings: &Settings) -> Option<NonZero<u16>> {
 async fn run(mut settings: Settings) -> Result<()> {
     let is_load = settings.load.is_asked(&settings.side.pace)?;
     settings.service.shared.log_to_stderr = is_load;
-    let other = match &settings.load.compare {
-        Some(flags) => Some(other_side(flags)?),
-        None => None,
-    };
+    let other = settings.other_side()?;
     let mut chassis = Chassis::start_traced("worker", &settings.service)?;
     let metrics = Metrics::register(&mut chassis.registry);
     let version = settings.service.shared.dockercoins_version.clone();
@@ -78,7 +82,7 @@ async fn run(mut settings: Settings) -> Result<()> {
     }
 }
 
-fn other_side(flags: &str) -> Result<Side, SettingError> {
+fn side_of(flags: &str) -> Result<Side, SettingError> {
     let flags = || flags.split_whitespace();
     let right = "right would be settings of the loop, of the load's end or pace, or --redis-url";
     let side = chassis::check_flags::<Side>(flags())

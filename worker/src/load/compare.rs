@@ -40,7 +40,7 @@ impl<'a> Comparison<'a> {
 
     /// How many times the hashes per second of A B has.
     pub(crate) fn ratio(&self) -> Option<f64> {
-        self.ratio.as_ref().map(|ratio| ratio.hashes_per_second)
+        self.ratio.map(|ratio| ratio.hashes_per_second)
     }
 }
 

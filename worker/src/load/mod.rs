@@ -120,18 +120,17 @@ pub async fn run<S, P: Peers>(
 ) -> Result<()> {
     let rounds = if sides.len() > 1 { settings.rounds.map_or(ROUNDS, NonZero::get) } else { 1 };
     let turns = (0..rounds).flat_map(|_| sides.iter().zip(["A", "B"]));
-    let mut left = turns.clone().count();
     let mut reports: Vec<(&str, Report)> = Vec::new();
     for ((pace, side), name) in turns {
         let record = Arc::new(Record::new(pace.warm_up));
         let worker = build(side, record.clone())?;
         reports.push((name, drive::run(pace, worker, &record, shutdown).await));
-        left -= 1;
         if shutdown.stop.is_cancelled() {
             break;
         }
     }
-    let is_whole = left == 0 && !reports.iter().any(|(_, report)| report.interrupted);
+    let is_whole = reports.len() == usize::from(rounds) * sides.len()
+        && !reports.iter().any(|(_, report)| report.interrupted);
     let comparison = (sides.len() > 1).then(|| Comparison::new(&reports, is_whole));
     let text = match (settings.output, &comparison) {
         (Output::Json, Some(comparison)) => serde_json::to_string(comparison)?,

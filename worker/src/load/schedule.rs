@@ -89,7 +89,7 @@ impl Schedule {
 
     /// Whether its time is over.
     pub(crate) fn is_over(&self) -> bool {
-        self.end.is_some_and(|end| Instant::now() >= end)
+        has_passed(self.end)
     }
 
     /// Whether units of work begin at a rate.
@@ -151,14 +151,15 @@ impl Arrivals {
     /// Waits for the next one; none after the last one, or after the end.
     async fn next(&self) -> Option<Instant> {
         let mut begun = self.begun.lock().await;
-        let intended = self.at(*begun)?;
-        if self.end.is_some_and(|end| Instant::now() >= end) {
-            return None;
-        }
+        let intended = self.at(*begun).filter(|_| !has_passed(self.end))?;
         self.waiting.acquire().await.ok()?.forget();
         *begun += 1;
         Some(intended)
     }
+}
+
+fn has_passed(end: Option<Instant>) -> bool {
+    end.is_some_and(|end| Instant::now() >= end)
 }
 
 /// Lets the units of work of an open loop come, until the last one or until nobody waits for more.
