@@ -1,5 +1,5 @@
-//! The memory of rng, hasher and a worker with ten thousand connections that stay open, beside a bare
-//! axum handler.
+//! The memory of rng, hasher and a worker with ten thousand connections that stay open, or as many
+//! requests at once, beside a bare axum handler.
 
 use std::{fmt::Write, thread, time::Duration};
 
@@ -8,13 +8,13 @@ use testkit::{Client, PATIENCE, Process};
 
 use crate::{
     Settings,
-    figures::{median, number, range},
+    figures::{group, median, range},
     process::{self, usage},
     turns::{self, Row},
 };
 
-/// Connections at once.
-const CONNECTIONS: usize = 10_000;
+/// Connections, or requests, at once.
+const MANY: usize = 10_000;
 
 /// What each connection of a service asks once.
 const GET: &str = "GET /32 HTTP/1.1\r\nHost: rng\r\n\r\n";
@@ -24,70 +24,88 @@ const POST: &str = "POST / HTTP/1.1\r\nHost: hasher\r\nContent-Length: 32\r\n\r\
 /// What is measured.
 #[derive(Clone, Copy)]
 enum Kind {
-    /// A service, and what it is asked.
-    Service(&'static str, &'static str),
+    /// A service, what it is asked on each connection, and whether on all of them at once.
+    Service { name: &'static str, request: &'static str, at_once: bool },
     /// The yardstick: a bare axum handler.
     Axum,
-    /// A worker, whose loops have a connection to rng and one to hasher each.
-    Worker,
+    /// A worker: its `CONNECTIONS`, and its loops.
+    Worker { kept: &'static str, loops: usize },
 }
 
 /// What a process has reached in one turn.
 struct Outcome {
     connections: usize,
+    /// Requests under way at once.
+    requests: usize,
     /// The most memory at once, in bytes.
     memory: u64,
 }
 
+fn rows() -> Vec<Row<Kind>> {
+    let row = |name: &str, kind| Row { name: name.to_owned(), kind };
+    let service = |name, request, at_once| row(name, Kind::Service { name, request, at_once });
+    vec![
+        service("rng", GET, false),
+        service("hasher", POST, false),
+        row("axum", Kind::Axum),
+        service("rng", GET, true),
+        service("hasher", POST, true),
+        row("worker, keep-alive", Kind::Worker { kept: "keep-alive", loops: MANY / 2 }),
+        row("worker, HTTP/2", Kind::Worker { kept: "http2", loops: MANY }),
+    ]
+}
+
 /// Measures the rows that are asked for, and writes the table.
 pub(crate) fn run(settings: &Settings) -> Result<()> {
-    let row = |name: &str, kind| Row { name: name.to_owned(), kind };
-    let rows = vec![
-        row("rng", Kind::Service("rng", GET)),
-        row("hasher", Kind::Service("hasher", POST)),
-        row("worker", Kind::Worker),
-        row("axum", Kind::Axum),
-    ];
-    let rows = turns::chosen(settings, "connections", rows);
+    let rows = turns::chosen(settings, "connections", rows());
     if rows.is_empty() {
         return Ok(());
     }
     let length = Duration::from_secs(settings.seconds);
     let results = turns::take(settings, rows, |kind| match *kind {
-        Kind::Service(name, request) => {
-            let settings = [("DELAY", "0s"), ("RUST_LOG", "info,access=off")];
-            service(&process::program(name, &settings)?, request)
+        Kind::Service { name, request, at_once } => {
+            // With this delay the last one asks before the first one has its answer.
+            let delay = if at_once { "2s" } else { "0s" };
+            let lanes = MANY.to_string();
+            let all = [("DELAY", delay), ("RUST_LOG", "info,access=off")];
+            let lanes = [("LANES", &*lanes)];
+            let lanes = if name == "rng" { &lanes[..] } else { &[] };
+            service(&process::program(name, &[&all, lanes].concat())?, request, at_once)
         }
         Kind::Axum => {
-            service(&Process::start(process::this()?, &["handler", "/32", "32"], &[]), GET)
+            let axum = Process::start(process::this()?, &["handler", "/32", "32"], &[]);
+            service(&axum, GET, false)
         }
-        Kind::Worker => worker(length),
+        Kind::Worker { kept, loops } => worker(kept, loops, length),
     })?;
     turns::write(settings, "connections.md", &markdown(&results))
 }
 
-/// A service that all clients ask once, one after the other.
-fn service(service: &Process, request: &str) -> Result<Outcome> {
+/// A service that all clients ask once, all at once or one after the other.
+fn service(service: &Process, request: &str, at_once: bool) -> Result<Outcome> {
     let peer = service.address("LISTEN");
     process::settle();
     let others = process::sockets(service.id())?;
-    let clients = (0..CONNECTIONS).map(|_| Client::try_connect(peer));
+    let clients = (0..MANY).map(|_| Client::try_connect(peer));
     let mut clients: Vec<_> = clients.collect::<Result<_, _>>()?;
-    for client in &mut clients {
-        client.try_send(request)?;
-        let status = client.try_answer()?.status;
-        ensure!(status == 200, "status {status}");
+    for asked in clients.chunks_mut(if at_once { MANY } else { 1 }) {
+        asked.iter_mut().try_for_each(|client| client.try_send(request))?;
+        for client in asked {
+            let status = client.try_answer()?.status;
+            ensure!(status == 200, "status {status}");
+        }
     }
     let connections = process::sockets(service.id())? - others;
-    Ok(Outcome { connections, memory: usage(service.id())?.memory })
+    let requests = if at_once { MANY } else { 1 };
+    Ok(Outcome { connections, requests, memory: usage(service.id())?.memory })
 }
 
 /// A worker that mines.
-fn worker(length: Duration) -> Result<Outcome> {
+fn worker(kept: &str, loops: usize, length: Duration) -> Result<Outcome> {
     let redis = process::redis()?;
     // With these delays all loops ask rng at once, and then hasher.
-    let (loops, all) = ((CONNECTIONS / 2).to_string(), [("RUST_LOG", "info,access=off")]);
-    let delays = [("DELAY", "1s"), ("LANES", &*loops)];
+    let (concurrency, all) = (loops.to_string(), [("RUST_LOG", "info,access=off")]);
+    let delays = [("DELAY", "1s"), ("LANES", &*concurrency)];
     let rng = process::program("rng", &[&all[..], &delays].concat())?;
     let hasher = process::program("hasher", &[&all[..], &delays[..1]].concat())?;
     let url = |service: &Process| format!("http://{}/", service.address("LISTEN"));
@@ -95,8 +113,8 @@ fn worker(length: Duration) -> Result<Outcome> {
         ("RNG_URL", &*url(&rng)),
         ("HASHER_URL", &url(&hasher)),
         ("REDIS_URL", &redis.url()),
-        ("CONNECTIONS", "keep-alive"),
-        ("CONCURRENCY", &loops),
+        ("CONNECTIONS", kept),
+        ("CONCURRENCY", &concurrency),
         ("DELAY", "0s"),
         ("RUST_LOG", "warn"),
     ];
@@ -105,19 +123,24 @@ fn worker(length: Duration) -> Result<Outcome> {
         || -> Result<usize> { Ok(process::sockets(rng.id())? + process::sockets(hasher.id())?) };
     let others = sockets()?;
     let worker = process::program("worker", &settings)?;
-    let all_there = || sockets().is_ok_and(|sockets| sockets >= others + CONNECTIONS);
-    testkit::eventually(PATIENCE, "a connection to each service for each loop", all_there);
+    testkit::eventually(PATIENCE, "the worker counts", || redis.hashes() > 0);
     thread::sleep(length);
-    Ok(Outcome { connections: sockets()? - others, memory: usage(worker.id())?.memory })
+    let connections = sockets()? - others;
+    Ok(Outcome { connections, requests: loops, memory: usage(worker.id())?.memory })
 }
 
 fn markdown(results: &[(Row<Kind>, Vec<Outcome>)]) -> String {
-    let mut table = String::from("| program | connections | memory, MB |\n| --- | ---: | ---: |\n");
+    let mut table = String::from(
+        "| program | connections | requests at once | memory, MB |\n| --- | ---: | ---: | ---: |\n",
+    );
     for (row, outcomes) in results {
-        let connections = number(median(outcomes, |outcome| outcome.connections as f64));
+        let count =
+            |of: fn(&Outcome) -> usize| group(median(outcomes, |outcome| of(outcome) as f64));
+        let (connections, requests) =
+            (count(|outcome| outcome.connections), count(|outcome| outcome.requests));
         let memory = range(outcomes, |outcome| outcome.memory as f64 / 1e6);
         // Writing to a string cannot fail.
-        let _ = writeln!(table, "| {} | {connections} | {memory} |", row.name);
+        let _ = writeln!(table, "| {} | {connections} | {requests} | {memory} |", row.name);
     }
     table
 }

@@ -18,6 +18,9 @@ pub(crate) fn median<T>(outcomes: &[T], of: impl Fn(&T) -> f64) -> f64 {
 /// The median, and in brackets the smallest and the largest.
 pub(crate) fn range<T>(outcomes: &[T], of: impl Fn(&T) -> f64) -> String {
     let (median, smallest, largest) = spread(outcomes, of);
+    if median.is_nan() {
+        return number(median);
+    }
     let [median, smallest, largest] = [median, smallest, largest].map(number);
     format!("{median} ({smallest} to {largest})")
 }

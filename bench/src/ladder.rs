@@ -16,6 +16,7 @@ use crate::{
     Settings,
     bare::{Done, Style},
     capture,
+    figures::median,
     process::{self, Started, Usage},
     table,
     turns::{self, Row},
@@ -23,6 +24,12 @@ use crate::{
 
 /// The row that the CPU time of the others is compared with.
 pub(crate) const YARDSTICK: &str = "bare sockets, 64 loops, threads";
+
+/// The row that latencies are compared with.
+pub(crate) const ONE_LOOP: &str = "bare sockets, 1 loop";
+
+/// The row that hashes per second are a share of.
+pub(crate) const NO_NETWORK: &str = "no network, all cores";
 
 /// One step.
 pub(crate) enum Kind {
@@ -41,10 +48,11 @@ pub(crate) struct Outcome {
     pub(crate) hashes_per_second: f64,
     /// Over all processes, without their start, in microseconds.
     pub(crate) cpu_per_hash: f64,
-    /// Of a unit of work, in microseconds.
+    /// Of a unit of work, in microseconds; with several workers, the median of theirs.
     pub(crate) p50: Option<f64>,
-    /// The most memory at once of the largest process, in bytes.
-    pub(crate) memory: u64,
+    /// The most memory at once of the worker, or of the largest one, then of rng, hasher and redis, as
+    /// far as they are there; in bytes.
+    pub(crate) memory: Vec<u64>,
 }
 
 fn rows() -> Vec<Row<Kind>> {
@@ -64,7 +72,7 @@ fn rows() -> Vec<Row<Kind>> {
         row("delay 0", ours(&[])),
         row("keep-alive, 1 loop", ours(&[KEEP])),
         row("keep-alive, 1 loop, 1 thread", ours(&[KEEP, ONE])),
-        row("bare sockets, 1 loop", bare(Style::Threads, 1)),
+        row(ONE_LOOP, bare(Style::Threads, 1)),
         row("keep-alive, 10 workers of 1 loop", ten(&[KEEP])),
         row("keep-alive, 64 loops", ours(&[KEEP, LOOPS])),
         row("keep-alive, 64 loops, 1 thread", ours(&[KEEP, LOOPS, ONE])),
@@ -78,7 +86,7 @@ fn rows() -> Vec<Row<Kind>> {
         row("bulk, batches of 1024", ours(&[KEEP, FEW, ("BATCH", "1024"), ONE])),
         row("bulk, batches of 4096", ours(&[KEEP, FEW, ("BATCH", "4096"), ONE])),
         row("no network, 1 core", Kind::Alone { threads: 1 }),
-        row("no network, all cores", Kind::Alone { threads: cores }),
+        row(NO_NETWORK, Kind::Alone { threads: cores }),
     ]
 }
 
@@ -120,7 +128,7 @@ impl Kind {
                 let args = ["alone", &threads.to_string(), &seconds.to_string()];
                 let process = Process::start(process::this()?, &args, &[]);
                 let (done, usage) = process::measured(process)?;
-                Ok(outcome(&[done], &[usage]))
+                Ok(outcome(&[done], &[usage], &[]))
             }
         }
     }
@@ -161,8 +169,7 @@ fn ours(seconds: u64, delays: bool, workers: usize, settings: &[(&str, &str)]) -
         done.push(Done { hashes: report.hashes, seconds: report.seconds, p50 });
         usages.push(Usage { cpu: report.cpu_seconds, ..usage });
     }
-    usages.extend(started.usages()?);
-    Ok(outcome(&done, &usages))
+    Ok(outcome(&done, &usages, &started.usages()?))
 }
 
 fn bare(seconds: u64, style: Style, loops: usize, messages: &Path) -> Result<Outcome> {
@@ -176,18 +183,20 @@ fn bare(seconds: u64, style: Style, loops: usize, messages: &Path) -> Result<Out
     let worker = ["worker", &peers[0], &peers[1], &loops.to_string(), &seconds.to_string()];
     let started = Started::new(&[rng.id(), hasher.id()])?;
     let (done, usage) = process::measured(start(&worker))?;
-    Ok(outcome(&[done], &[&[usage], &*started.usages()?].concat()))
+    Ok(outcome(&[done], &[usage], &started.usages()?))
 }
 
-fn outcome(done: &[Done], usages: &[Usage]) -> Outcome {
+fn outcome(done: &[Done], workers: &[Usage], others: &[Usage]) -> Outcome {
     let hashes: u64 = done.iter().map(|done| done.hashes).sum();
     // Workers that are measured side by side do not end at the same moment.
     let seconds = done.iter().map(|done| done.seconds).fold(0.0, f64::max);
-    let cpu: f64 = usages.iter().map(|usage| usage.cpu).sum();
+    let cpu: f64 = workers.iter().chain(others).map(|usage| usage.cpu).sum();
+    let p50s: Vec<f64> = done.iter().filter_map(|done| done.p50).collect();
+    let worker = workers.iter().map(|usage| usage.memory).max();
     Outcome {
         hashes_per_second: hashes as f64 / seconds,
         cpu_per_hash: cpu / hashes.max(1) as f64 * 1e6,
-        p50: done.iter().find_map(|done| done.p50).map(|seconds| seconds * 1e6),
-        memory: usages.iter().map(|usage| usage.memory).max().unwrap_or(0),
+        p50: (!p50s.is_empty()).then(|| median(&p50s, |seconds| seconds * 1e6)),
+        memory: worker.into_iter().chain(others.iter().map(|usage| usage.memory)).collect(),
     }
 }

@@ -4,29 +4,50 @@ use std::fmt::Write;
 
 use crate::{
     figures::{median, number, range},
-    ladder::{Kind, Outcome, YARDSTICK},
+    ladder::{Kind, NO_NETWORK, ONE_LOOP, Outcome, YARDSTICK},
     turns::Row,
 };
 
-/// A table for people.
+/// A table for people. Rows are compared turn by turn, since the turns of a round are neighbours.
 pub(crate) fn markdown(results: &[(Row<Kind>, Vec<Outcome>)]) -> String {
+    let turns = |name| {
+        let row = results.iter().find(|(row, _)| row.name == name);
+        row.map_or(&[][..], |(_, outcomes)| outcomes)
+    };
+    let ratios = |outcomes: &[Outcome], name, of: &dyn Fn(&Outcome) -> f64| -> Vec<f64> {
+        outcomes.iter().zip(turns(name)).map(|(ours, other)| of(ours) / of(other)).collect()
+    };
+    let speed = |outcome: &Outcome| outcome.hashes_per_second;
     let cpu = |outcome: &Outcome| outcome.cpu_per_hash;
-    let yardstick = results.iter().find(|(row, _)| row.name == YARDSTICK);
-    let yardstick = yardstick.map_or(f64::NAN, |(_, outcomes)| median(outcomes, cpu));
+    let p50 = |outcome: &Outcome| outcome.p50.unwrap_or(f64::NAN);
     let mut table = String::from(
-        "| step | hashes/s | CPU per hash, µs | of bare sockets | p50 of a unit, µs | memory, MB |\n\
-         | --- | ---: | ---: | ---: | ---: | ---: |\n",
+        "| step | hashes/s | of no network | CPU per hash, µs | of bare sockets | p50 of a unit, µs | of one loop \
+         on bare sockets | memory of worker, rng, hasher, redis, MB |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
     );
     for (row, outcomes) in results {
-        let speed = range(outcomes, |outcome| outcome.hashes_per_second);
-        let ratio = number(median(outcomes, cpu) / yardstick);
-        let p50 = number(median(outcomes, |outcome| outcome.p50.unwrap_or(f64::NAN)));
-        let memory = median(outcomes, |outcome| outcome.memory as f64 / 1e6);
-        let (name, cpu) = (&row.name, range(outcomes, cpu));
+        let cells = [
+            row.name.clone(),
+            range(outcomes, speed),
+            number(median(&ratios(outcomes, NO_NETWORK, &speed), |ratio| *ratio)),
+            range(outcomes, cpu),
+            range(&ratios(outcomes, YARDSTICK, &cpu), |ratio| *ratio),
+            range(outcomes, p50),
+            range(&ratios(outcomes, ONE_LOOP, &p50), |ratio| *ratio),
+            memory(outcomes),
+        ];
         // Writing to a string cannot fail.
-        let _ = writeln!(table, "| {name} | {speed} | {cpu} | {ratio} | {p50} | {memory:.1} |");
+        let _ = writeln!(table, "| {} |", cells.join(" | "));
     }
     table
+}
+
+/// The most that each program had in any turn, in MB.
+fn memory(outcomes: &[Outcome]) -> String {
+    let programs = outcomes.first().map_or(0, |outcome| outcome.memory.len());
+    let most = |program: usize| outcomes.iter().map(|outcome| outcome.memory[program]).max();
+    let most = (0..programs).filter_map(most).map(|bytes| format!("{:.1}", bytes as f64 / 1e6));
+    most.collect::<Vec<_>>().join(", ")
 }
 
 /// Bars of hashes per second, each gridline ten times the one before.
