@@ -25,14 +25,15 @@ pub(crate) fn range<T>(outcomes: &[T], of: impl Fn(&T) -> f64) -> String {
     format!("{median} ({smallest} to {largest})")
 }
 
-/// A number with three significant digits at least.
+/// A number with three significant digits at least, or what is left of them after three decimals.
 pub(crate) fn number(value: f64) -> String {
     match value {
         value if value.is_nan() => "–".to_owned(),
         100.0.. => group(value),
         10.0.. => format!("{value:.1}"),
         1.0.. => format!("{value:.2}"),
-        _ => format!("{value:.3}"),
+        0.001.. => format!("{value:.3}"),
+        _ => format!("{value:.0e}"),
     }
 }
 
