@@ -24,8 +24,8 @@ const POST: &str = "POST / HTTP/1.1\r\nHost: hasher\r\nContent-Length: 32\r\n\r\
 /// What is measured.
 #[derive(Clone, Copy)]
 enum Kind {
-    /// A service, what it is asked on each connection, and whether on all of them at once.
-    Service { name: &'static str, request: &'static str, at_once: bool },
+    /// A service, what it is asked on each connection, and on how many of them at once.
+    Service { name: &'static str, request: &'static str, at_once: usize },
     /// The yardstick: a bare axum handler.
     Axum,
     /// A worker: its `CONNECTIONS`, and its loops.
@@ -45,11 +45,11 @@ fn rows() -> Vec<Row<Kind>> {
     let row = |name: &str, kind| Row { name: name.to_owned(), kind };
     let service = |name, request, at_once| row(name, Kind::Service { name, request, at_once });
     vec![
-        service("rng", GET, false),
-        service("hasher", POST, false),
+        service("rng", GET, 1),
+        service("hasher", POST, 1),
         row("axum", Kind::Axum),
-        service("rng", GET, true),
-        service("hasher", POST, true),
+        service("rng", GET, MANY),
+        service("hasher", POST, MANY),
         row("worker, keep-alive", Kind::Worker { kept: "keep-alive", loops: MANY / 2 }),
         row("worker, HTTP/2", Kind::Worker { kept: "http2", loops: MANY }),
     ]
@@ -65,30 +65,33 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
     let results = turns::take(settings, rows, |kind| match *kind {
         Kind::Service { name, request, at_once } => {
             // With this delay the last one asks before the first one has its answer.
-            let delay = if at_once { "2s" } else { "0s" };
-            let lanes = MANY.to_string();
-            let all = [("DELAY", delay), ("RUST_LOG", "info,access=off")];
-            let lanes = [("LANES", &*lanes)];
-            let lanes = if name == "rng" { &lanes[..] } else { &[] };
-            service(&process::program(name, &[&all, lanes].concat())?, request, at_once)
+            let delay = if at_once == 1 { "0s" } else { "2s" };
+            service(&slow(name, delay, at_once)?, request, at_once)
         }
         Kind::Axum => {
             let axum = Process::start(process::this()?, &["handler", "/32", "32"], &[]);
-            service(&axum, GET, false)
+            service(&axum, GET, 1)
         }
         Kind::Worker { kept, loops } => worker(kept, loops, length),
     })?;
     turns::write(settings, "connections.md", &markdown(&results))
 }
 
-/// A service that all clients ask once, all at once or one after the other.
-fn service(service: &Process, request: &str, at_once: bool) -> Result<Outcome> {
+/// rng or hasher with a delay, which so many requests wait for side by side; hasher has no limit.
+fn slow(name: &str, delay: &str, lanes: usize) -> Result<Process> {
+    let lanes = lanes.to_string();
+    let settings = [("DELAY", delay), ("LANES", &lanes), ("RUST_LOG", "info,access=off")];
+    process::program(name, &settings)
+}
+
+/// A service that all clients ask once, so many at once.
+fn service(service: &Process, request: &str, at_once: usize) -> Result<Outcome> {
     let peer = service.address("LISTEN");
     process::settle();
     let others = process::sockets(service.id())?;
     let clients = (0..MANY).map(|_| Client::try_connect(peer));
     let mut clients: Vec<_> = clients.collect::<Result<_, _>>()?;
-    for asked in clients.chunks_mut(if at_once { MANY } else { 1 }) {
+    for asked in clients.chunks_mut(at_once) {
         asked.iter_mut().try_for_each(|client| client.try_send(request))?;
         for client in asked {
             let status = client.try_answer()?.status;
@@ -96,25 +99,21 @@ fn service(service: &Process, request: &str, at_once: bool) -> Result<Outcome> {
         }
     }
     let connections = process::sockets(service.id())? - others;
-    let requests = if at_once { MANY } else { 1 };
-    Ok(Outcome { connections, requests, memory: usage(service.id())?.memory })
+    Ok(Outcome { connections, requests: at_once, memory: usage(service.id())?.memory })
 }
 
 /// A worker that mines.
 fn worker(kept: &str, loops: usize, length: Duration) -> Result<Outcome> {
     let redis = process::redis()?;
-    // With these delays all loops ask rng at once, and then hasher.
-    let (concurrency, all) = (loops.to_string(), [("RUST_LOG", "info,access=off")]);
-    let delays = [("DELAY", "1s"), ("LANES", &*concurrency)];
-    let rng = process::program("rng", &[&all[..], &delays].concat())?;
-    let hasher = process::program("hasher", &[&all[..], &delays[..1]].concat())?;
+    // With this delay all loops ask rng at once, and then hasher.
+    let (rng, hasher) = (slow("rng", "1s", loops)?, slow("hasher", "1s", loops)?);
     let url = |service: &Process| format!("http://{}/", service.address("LISTEN"));
     let settings = [
         ("RNG_URL", &*url(&rng)),
         ("HASHER_URL", &url(&hasher)),
         ("REDIS_URL", &redis.url()),
         ("CONNECTIONS", kept),
-        ("CONCURRENCY", &concurrency),
+        ("CONCURRENCY", &loops.to_string()),
         ("DELAY", "0s"),
         ("RUST_LOG", "warn"),
     ];
