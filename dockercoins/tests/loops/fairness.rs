@@ -1,39 +1,14 @@
 //! No loop of a worker gets ahead of the others.
 
-use std::{
-    collections::HashMap,
-    num::NonZero,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{num::NonZero, time::Duration};
 
-use anyhow::Result;
-use bytes::Bytes;
 use chassis::Shutdown;
-use http::{Request, Response};
 use tokio::{runtime::Builder, task, time::sleep};
-use worker::{Http, Peers, Settings};
+use worker::Settings;
 
-use crate::{Delays, KINDS};
+use crate::{Counted, Delays, KINDS, Requests};
 
 const LOOPS: u16 = 16;
-
-/// Requests by the task that sent them, which is a loop's.
-type Requests = Arc<Mutex<HashMap<task::Id, u64>>>;
-
-/// The peers, and who asked them how often.
-struct Counted(Http, Requests);
-
-impl Peers for Counted {
-    fn send(
-        &self,
-        request: Request<Bytes>,
-        limit: usize,
-    ) -> impl Future<Output = Result<Response<Bytes>>> + Send {
-        *self.1.lock().unwrap().entry(task::id()).or_default() += 1;
-        self.0.send(request, limit)
-    }
-}
 
 #[test]
 fn loops_get_as_much_done_as_one_another() {

@@ -6,11 +6,20 @@ mod allocations;
 mod fairness;
 mod stop;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
+use anyhow::Result;
 use axum::Router;
+use bytes::Bytes;
 use chassis::{Limits, Shutdown};
+use http::{Request, Response};
 use store::Store;
+use tokio::task;
 use worker::{Connections, Http, Insight, Metrics, Peers, Settings, Worker};
 
 /// All kinds of connections.
@@ -18,10 +27,27 @@ const KINDS: [Connections; 3] =
     [Connections::PerRequest, Connections::KeepAlive, Connections::Http2];
 
 /// How long rng and hasher simulate work.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Delays {
     rng: Duration,
     hasher: Duration,
+}
+
+/// Requests by the task that sent them, which is a loop's.
+type Requests = Arc<Mutex<HashMap<task::Id, u64>>>;
+
+/// The peers, and who asked them how often.
+struct Counted(Http, Requests);
+
+impl Peers for Counted {
+    fn send(
+        &self,
+        request: Request<Bytes>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Response<Bytes>>> + Send {
+        *self.1.lock().unwrap().entry(task::id()).or_default() += 1;
+        self.0.send(request, limit)
+    }
 }
 
 /// A worker that finds hardly a coin, and reaches a new rng and a new hasher in this runtime.
@@ -53,6 +79,6 @@ fn serve(router: impl FnOnce(&Shutdown) -> Router, shutdown: &Shutdown) -> Socke
     let address = listener.local_addr().unwrap();
     let (router, limits) = (router(shutdown), Limits::default());
     let http = chassis::Http::default();
-    tokio::spawn(chassis::serve(listener, router, http, limits, shutdown.clone()));
+    task::spawn(chassis::serve(listener, router, http, limits, shutdown.clone()));
     address
 }
