@@ -117,9 +117,7 @@ fn trouble(error: BoxError, limit: usize) -> PeerError {
         Err(error) => error,
     };
     match error.downcast_ref::<reqwest::Error>() {
-        _ if error.is::<LengthLimitError>() => {
-            PeerError::new("answer", format!("more than {limit} bytes came"))
-        }
+        _ if error.is::<LengthLimitError>() => too_long(limit),
         Some(error) if error.is_connect() && error.is_timeout() => no_connection(),
         Some(error) if error.is_connect() => {
             PeerError::new("connect", root_cause(error).to_string())
@@ -128,8 +126,12 @@ fn trouble(error: BoxError, limit: usize) -> PeerError {
     }
 }
 
+pub(crate) fn too_long(limit: usize) -> PeerError {
+    PeerError::new("answer", format!("more than {limit} bytes came"))
+}
+
 /// The innermost error, which says what happened; the outer ones say where in the client.
-fn root_cause<'a>(mut error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+pub(crate) fn root_cause<'a>(mut error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
     while let Some(source) = error.source() {
         error = source;
     }

@@ -2,32 +2,26 @@
 //! for all of them.
 
 use std::{
+    io,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use bytes::Bytes;
-use http::{
-    HeaderValue, Request, Response, Uri,
-    header::HOST,
-    uri::{Authority, PathAndQuery},
-};
+use futures_util::future::Either;
+use http::{HeaderValue, Request, Response, header::HOST, uri::Authority};
 use http_body_util::Full;
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::time::timeout;
+use tokio::{net::TcpStream, sync, time::timeout};
 
 use crate::{
     Resolver,
     connect::{CONNECT_TIMEOUT, connect, no_connection},
-    http::{BoxError, collect},
+    http::{BoxError, collect, root_cause},
+    http1,
+    peers::PeerError,
 };
-
-type Body = Full<Bytes>;
-
-/// How long a connection may take to notice that its last answer is at its end. One that takes longer
-/// still has a request to send that was answered too early.
-const ALMOST_READY: Duration = Duration::from_millis(100);
 
 /// How often a peer that owes answers over HTTP/2 is asked whether it is still there.
 const PING: Duration = Duration::from_secs(10);
@@ -40,16 +34,13 @@ pub(crate) struct Kept {
 }
 
 enum Connections {
-    /// Those that no request uses right now.
-    Http1(Mutex<Vec<http1::SendRequest<Body>>>, HeaderValue),
-    Http2(tokio::sync::Mutex<Option<http2::SendRequest<Body>>>),
+    /// Those that no request uses right now, and the host that each request names.
+    Http1(Mutex<Vec<TcpStream>>, HeaderValue),
+    Http2(Shared),
 }
 
-/// A connection in use.
-enum Connection {
-    Http1(http1::SendRequest<Body>),
-    Http2(http2::SendRequest<Body>),
-}
+/// The connection that all requests share, and its number.
+type Shared = sync::Mutex<(Option<SendRequest<Full<Bytes>>>, u64)>;
 
 impl Kept {
     /// No connection yet.
@@ -70,73 +61,85 @@ impl Kept {
     /// Sends a request and returns the whole answer, of up to `limit` bytes.
     pub(crate) fn send(
         &self,
-        request: Request<Bytes>,
+        mut request: Request<Bytes>,
         limit: usize,
     ) -> impl Future<Output = Result<Response<Bytes>, BoxError>> {
-        let mut request = request.map(Full::new);
-        if let Connections::Http1(_, host) = &self.connections {
-            request.headers_mut().insert(HOST, host.clone());
-            let path = request.uri().path_and_query().cloned();
-            *request.uri_mut() = Uri::from(path.unwrap_or(PathAndQuery::from_static("/")));
-        }
-        async move {
-            loop {
-                let (mut connection, is_new) = self.take().await?;
-                let sent = match &mut connection {
-                    Connection::Http1(connection) => connection.try_send_request(request).await,
-                    Connection::Http2(connection) => connection.try_send_request(request).await,
-                };
-                match sent {
-                    Ok(answer) => {
-                        let answer = collect(answer, limit).await?;
-                        self.put_back(connection);
-                        return Ok(answer);
-                    }
-                    Err(mut error) => match error.take_message() {
-                        // The peer has closed the connection, and seen nothing of the request.
-                        Some(unsent) if !is_new => request = unsent,
-                        _ => return Err(error.into_error().into()),
-                    },
-                }
-            }
-        }
-    }
-
-    /// A connection that is open, and whether it is new.
-    async fn take(&self) -> Result<(Connection, bool), BoxError> {
         match &self.connections {
-            Connections::Http1(idle, _) => {
-                while let Some(mut connection) = pop(idle) {
-                    if let Ok(Ok(())) = timeout(ALMOST_READY, connection.ready()).await {
-                        return Ok((Connection::Http1(connection), false));
+            Connections::Http1(idle, host) => {
+                request.headers_mut().insert(HOST, host.clone());
+                let written = http1::message(request);
+                Either::Left(async move {
+                    let (message, mut waiting) = written?;
+                    loop {
+                        let (mut stream, is_new) = self.stream(idle).await?;
+                        let message = message.clone();
+                        match http1::exchange(&mut stream, message, &mut waiting, limit).await {
+                            Ok((answer, is_reusable)) => {
+                                if is_reusable {
+                                    lock(idle).push(stream);
+                                }
+                                return Ok(answer);
+                            }
+                            // The peer has closed the connection, and not begun to answer.
+                            Err(_) if !is_new && waiting.is_some() => {}
+                            Err(error) => return Err(error),
+                        }
                     }
-                }
-                // In a box, since few requests need it and all would have its size.
-                Ok((Connection::Http1(Box::pin(self.http1()).await?), true))
+                })
             }
             Connections::Http2(shared) => {
-                // One connects and all others wait for it, none of them longer than for a connection.
-                let connection = async {
-                    let mut shared = shared.lock().await;
-                    if let Some(connection) = shared.as_ref().filter(|shared| !shared.is_closed()) {
-                        return Ok((Connection::Http2(connection.clone()), false));
+                let request = request.map(Full::new);
+                Either::Right(async move {
+                    let mut failed = None;
+                    loop {
+                        let (mut connection, number, is_new) = self.http2(shared, failed).await?;
+                        match connection.send_request(request.clone()).await {
+                            Ok(answer) => return collect(answer, limit).await,
+                            // The peer has ended the connection, and not begun to answer.
+                            Err(_) if !is_new => failed = Some(number),
+                            Err(error) => return Err(unspoken(&error)),
+                        }
                     }
-                    let connection = Box::pin(self.http2()).await?;
-                    Ok((Connection::Http2(shared.insert(connection).clone()), true))
-                };
-                timeout(CONNECT_TIMEOUT, connection).await.map_err(|_| no_connection())?
+                })
             }
         }
     }
 
-    async fn http1(&self) -> Result<http1::SendRequest<Body>, BoxError> {
-        let stream = connect(&self.resolver, &self.authority).await?;
-        let (connection, driver) = http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(driver);
-        Ok(connection)
+    /// A connection that is open and says nothing, and whether it is new.
+    async fn stream(&self, idle: &Mutex<Vec<TcpStream>>) -> Result<(TcpStream, bool), BoxError> {
+        while let Some(stream) = pop(idle) {
+            let is_silent = stream.try_read(&mut [0]);
+            if is_silent.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+                return Ok((stream, false));
+            }
+        }
+        // In a box, since few requests need it and all would have its size.
+        Ok((Box::pin(connect(&self.resolver, &self.authority)).await?, true))
     }
 
-    async fn http2(&self) -> Result<http2::SendRequest<Body>, BoxError> {
+    /// The connection that all share, unless that is the one that has failed; its number, and whether
+    /// it is new.
+    async fn http2(
+        &self,
+        shared: &Shared,
+        failed: Option<u64>,
+    ) -> Result<(SendRequest<Full<Bytes>>, u64, bool), BoxError> {
+        // One connects and all others wait for it, none of them longer than for a connection.
+        let connection = async {
+            let mut shared = shared.lock().await;
+            let (connection, number) = &mut *shared;
+            let is_good = |open: &&SendRequest<_>| !open.is_closed() && failed != Some(*number);
+            if let Some(connection) = connection.as_ref().filter(is_good) {
+                return Ok((connection.clone(), *number, false));
+            }
+            let new = Box::pin(self.connect_http2()).await?;
+            *number += 1;
+            Ok((connection.insert(new).clone(), *number, true))
+        };
+        timeout(CONNECT_TIMEOUT, connection).await.map_err(|_| no_connection())?
+    }
+
+    async fn connect_http2(&self) -> Result<SendRequest<Full<Bytes>>, BoxError> {
         let stream = connect(&self.resolver, &self.authority).await?;
         let (connection, driver) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -146,14 +149,12 @@ impl Kept {
         tokio::spawn(driver);
         Ok(connection)
     }
+}
 
-    fn put_back(&self, connection: Connection) {
-        if let (Connection::Http1(connection), Connections::Http1(idle, _)) =
-            (connection, &self.connections)
-        {
-            lock(idle).push(connection);
-        }
-    }
+/// What a peer that does not speak HTTP/2 answers makes no sense.
+fn unspoken(error: &hyper::Error) -> BoxError {
+    let text = format!("{}; does it speak HTTP/2, as the original does not?", root_cause(error));
+    PeerError::new("other", text).into()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

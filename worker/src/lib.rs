@@ -6,6 +6,7 @@
 
 mod connect;
 mod http;
+mod http1;
 mod insight;
 mod kept;
 mod ledger;

@@ -149,7 +149,7 @@ impl Questions {
         };
         let mut request = Request::new(Bytes::new());
         *request.uri_mut() = uri.clone();
-        trace::call("GET rng", exchange(peers, request, right, check))
+        trace::call("GET rng", exchange(peers, request, right, "", check))
             .await
             .with_context(|| rng.to_string())
     }
@@ -172,7 +172,8 @@ impl Questions {
         (*request.method_mut(), *request.uri_mut()) = (Method::POST, uri.clone());
         let octets = HeaderValue::from_static("application/octet-stream");
         request.headers_mut().insert(CONTENT_TYPE, octets);
-        trace::call("POST hasher", exchange(peers, request, right, check))
+        let unknown = if self.batch == 1 { "" } else { "; the original knows only BATCH=1" };
+        trace::call("POST hasher", exchange(peers, request, right, unknown, check))
             .await
             .with_context(|| hasher.to_string())
     }
@@ -188,17 +189,22 @@ fn is_hash(line: &[u8]) -> bool {
     digits && (end.is_empty() || end == b"\n")
 }
 
+/// Sends a request and checks the answer, whose body has so many bytes if it is right. `unknown` is
+/// what else is to be said of a peer that does not know what it was asked for.
 async fn exchange<T>(
     peers: &impl Peers,
     mut request: Request<Bytes>,
     right: usize,
+    unknown: &str,
     check: impl FnOnce(Bytes) -> Result<T, String>,
 ) -> Result<Answer<T>> {
     trace::inject(request.headers_mut());
     // In a box, since it is large and what is around it would copy it again and again.
     let answer = Box::pin(peers.send(request, right.max(MAX_ANSWER))).await?;
     if answer.status() != StatusCode::OK {
-        return Err(PeerError::new("status", format!("status {}", answer.status())).into());
+        let status = answer.status();
+        let unknown = if status == StatusCode::NOT_FOUND { unknown } else { "" };
+        return Err(PeerError::new("status", format!("status {status}{unknown}")).into());
     }
     let (timing, served) = (ServerTiming::of(answer.headers()), Served::of(answer.headers()));
     let value = check(answer.into_body()).map_err(|text| PeerError::new("answer", text))?;

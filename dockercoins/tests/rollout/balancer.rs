@@ -21,6 +21,8 @@ const PROGRAMS: [&str; 2] = ["haproxy", "/usr/sbin/haproxy"];
 pub(crate) enum Connections {
     PerRequest,
     KeepAlive,
+    /// It forwards connections, and knows nothing of what they carry.
+    Forwarded,
 }
 
 /// A running haproxy. Killed when dropped.
@@ -134,6 +136,7 @@ fn configuration(folder: &TempDir, connections: Connections) -> String {
     let connections = match connections {
         Connections::PerRequest => "option httpclose",
         Connections::KeepAlive => "http-reuse always",
+        Connections::Forwarded => "mode tcp",
     };
     // Without retries, and they are on unless switched off, every failure reaches a client.
     format!(

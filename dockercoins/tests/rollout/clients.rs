@@ -157,7 +157,7 @@ impl Group {
             }
             thread::sleep(match self.connections {
                 Connections::PerRequest => PAUSE_PER_REQUEST,
-                Connections::KeepAlive => PAUSE,
+                Connections::KeepAlive | Connections::Forwarded => PAUSE,
             });
         }
         Ok(())
@@ -195,7 +195,7 @@ impl Connection {
         let length = body.len();
         let header = match connections {
             Connections::PerRequest => "close",
-            Connections::KeepAlive => "keep-alive",
+            Connections::KeepAlive | Connections::Forwarded => "keep-alive",
         };
         let mut bytes = format!(
             "{request} HTTP/1.1\r\nHost: service\r\nContent-Length: {length}\r\n\

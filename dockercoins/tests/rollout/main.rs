@@ -30,7 +30,7 @@ const TWO_SECONDS: Duration = Duration::from_secs(2);
 const SOON: Duration = Duration::from_secs(4);
 
 /// What the access line of an answer with status 200 contains.
-const ANSWERED: &str = " HTTP/1.1\" 200 ";
+const ANSWERED: &str = "\" 200 ";
 
 /// What hasher says of a hash over HTTP/2.
 const HASHED: &str = "\"POST / HTTP/2.0\" 200 64";
@@ -163,6 +163,11 @@ fn no_hash_is_lost_when_everything_is_updated_and_connections_are_kept() {
     mine(Connections::KeepAlive, "keep-alive");
 }
 
+#[test]
+fn no_hash_is_lost_when_everything_is_updated_and_all_share_a_connection() {
+    mine(Connections::Forwarded, "http2");
+}
+
 /// Replaces rng, hasher and worker at once.
 fn mine(connections: Connections, name: &str) {
     let Some(redis) = Redis::start() else { return };
@@ -174,6 +179,8 @@ fn mine(connections: Connections, name: &str) {
     };
     let (rng_url, hasher_url) =
         (format!("http://{}", rng.address()), format!("http://{}", hasher.address()));
+    // A connection that all share ends once, and then many requests should be on their way.
+    let delay = if connections == Connections::Forwarded { "0s" } else { "50ms" };
     let worker = || {
         let settings = [
             ("RNG_URL", rng_url.as_str()),
@@ -181,7 +188,7 @@ fn mine(connections: Connections, name: &str) {
             ("REDIS_URL", &redis.url()),
             ("CONNECTIONS", name),
             ("CONCURRENCY", "25"),
-            ("DELAY", "50ms"),
+            ("DELAY", delay),
             ("INTERVAL", "100ms"),
         ];
         service("worker", &settings)

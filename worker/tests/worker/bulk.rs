@@ -100,3 +100,29 @@ fn a_batch_with_one_wrong_hash_counts_nothing() {
     let worker = worker(&Peer::rng(), &hasher, &redis.url(), &[("BATCH", "64")]);
     worker.wait_for("32 bytes came instead of 2048", PATIENCE);
 }
+
+#[test]
+fn a_load_of_batches_counts_hashes() {
+    let Some(redis) = Redis::start() else { return };
+    for (settings, hashes) in [
+        (&[("HASHES", "200")][..], 256),
+        (&[("DURATION", "1s"), ("RATE", "640"), ("CONCURRENCY", "4")], 640),
+    ] {
+        let before = redis.hashes();
+        let (rng, hasher) = (Peer::open(random_bytes), Peer::open(hash));
+        let expected = format!("hashes={hashes},not_done=0,errors=0");
+        let own = [("BATCH", "64"), ("EXPECT", expected.as_str())];
+        let mut load = worker(&rng, &hasher, &redis.url(), &[&own, settings].concat());
+        assert!(load.wait(PATIENCE).success(), "{:#?}", load.lines());
+        assert_eq!((redis.hashes() - before, hasher.answered()), (hashes, hashes));
+    }
+}
+
+#[test]
+fn a_hasher_that_knows_no_batches_is_told_from_one_that_is_lost() {
+    let Some(redis) = Redis::start() else { return };
+    let unknown = peer::only(*b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    let (rng, hasher) = (Peer::open(random_bytes), Peer::open(unknown));
+    let worker = worker(&rng, &hasher, &redis.url(), &[("BATCH", "64")]);
+    worker.wait_for("status 404 Not Found; the original knows only BATCH=1", PATIENCE);
+}

@@ -46,8 +46,8 @@ fn common(good: &[u8]) -> Vec<Fault> {
         fault(peer::endless, "more than 1024 bytes came"),
         fault(peer::reset, "onnection reset by peer"),
         fault(only(*b""), "connection closed before message completed"),
-        fault(only(*b"SSH-2.0-OpenSSH_9.2\r\n"), "invalid HTTP version parsed"),
-        fault(only([0xff; 200]), "invalid HTTP version parsed"),
+        fault(only(*b"SSH-2.0-OpenSSH_9.2\r\n"), "invalid HTTP version"),
+        fault(only([0xff; 200]), "invalid HTTP version"),
     ]
 }
 
@@ -234,4 +234,21 @@ fn a_peer_that_closes_each_connection_after_its_answer_is_no_error() {
     let worker = worker(&rng, &hasher, &redis.url(), &settings);
     eventually(PATIENCE, "some work is done", || redis.hashes() > 50);
     assert!(!worker.lines().iter().any(|line| line.contains("ERROR")), "{:#?}", worker.lines());
+}
+
+#[test]
+fn a_peer_that_does_not_speak_http2_is_asked_whether_it_does() {
+    let Some(redis) = Redis::start() else { return };
+    let (rng, hasher) = (Peer::rng(), Peer::hasher());
+    let worker = worker(&rng, &hasher, &redis.url(), &[("CONNECTIONS", "http2")]);
+    for answers in [Box::new(peer::random_bytes) as Box<dyn Script>, Box::new(only(*b""))] {
+        rng.turn(answers);
+        let seen = worker.lines().len();
+        let question = "; does it speak HTTP/2, as the original does not?";
+        worker.wait_until(PATIENCE, question, |lines| {
+            lines[seen..].iter().find(|line| line.ends_with(question)).map(drop)
+        });
+    }
+    assert_no_panic(&worker);
+    assert_eq!(redis.hashes(), 0);
 }
