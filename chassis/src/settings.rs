@@ -141,6 +141,7 @@ pub fn check_flags<'a, S: Parser>(
     flags: impl IntoIterator<Item = &'a str>,
 ) -> Result<(), SettingError> {
     let command = S::command().no_binary_name(true).args_override_self(true);
+    let command = command.disable_help_flag(true).disable_version_flag(true);
     parse::<S>(command, flags.into_iter().map(Into::into)).map(drop)
 }
 

@@ -53,7 +53,8 @@ pub(crate) fn init(settings: &Settings) -> Result<(), SettingError> {
     let logs = match settings.log_format {
         LogFormat::Text => {
             let only_values = debug_fn(|writer, _, value| write!(writer, "{value:?}"));
-            logs.fmt_fields(only_values).event_format(Line).boxed()
+            let line = Line { erases: is_terminal && settings.log_to_stderr };
+            logs.fmt_fields(only_values).event_format(line).boxed()
         }
         LogFormat::Json => {
             let json = fmt::format().json().flatten_event(true).with_span_list(false);
@@ -106,7 +107,10 @@ where
 
 /// `worker_1  | 2026-01-01T00:00:00Z  INFO message field=value`; the prefix is the span of the
 /// service, which only the application in one process has.
-struct Line;
+struct Line {
+    /// Whether the line of the terminal may have something else, such as a progress bar.
+    erases: bool,
+}
 
 impl<S, N> FormatEvent<S, N> for Line
 where
@@ -120,6 +124,9 @@ where
         event: &Event<'_>,
     ) -> std::fmt::Result {
         let colour = writer.has_ansi_escapes();
+        if self.erases {
+            writer.write_str("\r\x1b[2K")?;
+        }
         if let Some(span) = context.event_scope().and_then(|mut scope| scope.next()) {
             let extensions = span.extensions();
             if let Some(service) = extensions.get::<FormattedFields<N>>() {

@@ -58,7 +58,7 @@ impl Insight {
     }
 
     /// The same, with somebody who sees each measurement.
-    pub fn watched(self, watch: Arc<dyn Watch>) -> Self {
+    pub fn watched_by(self, watch: Arc<dyn Watch>) -> Self {
         Self { watch: Some(watch), ..self }
     }
 
@@ -69,7 +69,7 @@ impl Insight {
 
     /// The pause before a unit of work took so long.
     pub(crate) fn pause(&self, took: Duration) {
-        self.spent(&[("pause", took)]);
+        self.spent("pause", took);
     }
 
     /// rng was asked at a time, and has answered now.
@@ -91,7 +91,7 @@ impl Insight {
 
     /// A report to redis began at a time, and has ended now.
     pub(crate) fn redis<T>(&self, began: Instant, result: Result<T>) -> Result<T> {
-        self.spent(&[("redis", began.elapsed())]);
+        self.spent("redis", began.elapsed());
         result.inspect_err(|_| self.failed("redis", "store"))
     }
 
@@ -134,24 +134,39 @@ impl Insight {
         };
         // Nobody can have spent more time on an answer than it took.
         let Some(timing) = answer.timing.filter(|timing| told(timing) <= took + ROUNDING) else {
-            self.spent(&[("unknown", took)]);
+            self.answered(&[(peer, took), ("unknown", took)]);
             return Ok(answer);
         };
         let ServerTiming { queue, delay, work } = timing;
+        let (whole, work) = ((peer, took), ("work", work));
         let network = ("network", took.saturating_sub(told(&timing)));
         match peer {
             "rng" => {
-                self.spent(&[("rng_queue", queue), ("rng_delay", delay), ("work", work), network])
+                self.answered(&[whole, ("rng_queue", queue), ("rng_delay", delay), work, network])
             }
-            _ => self.spent(&[("hasher_delay", delay), ("work", work), network]),
+            _ => self.answered(&[whole, ("hasher_delay", delay), work, network]),
         }
         Ok(answer)
     }
 
-    fn spent(&self, times: &[(&'static str, Duration)]) {
+    fn spent(&self, stage: &'static str, took: Duration) {
+        self.watched(&[(stage, took)]);
+        self.count(&[(stage, took)]);
+    }
+
+    /// The time that an answer took, and what it consists of.
+    fn answered(&self, times: &[(&'static str, Duration)]) {
+        self.watched(times);
+        self.count(&times[1..]);
+    }
+
+    fn watched(&self, times: &[(&'static str, Duration)]) {
         if let Some(watch) = &self.watch {
             watch.spent(times);
         }
+    }
+
+    fn count(&self, times: &[(&'static str, Duration)]) {
         let stages = &mut self.seen().stages;
         for &(stage, took) in times {
             let took = took.as_secs_f64();

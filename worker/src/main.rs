@@ -72,7 +72,7 @@ async fn run(mut settings: Settings) -> Result<()> {
         let sides = [&settings.side].into_iter().chain(&other);
         let sides: Vec<_> = sides.map(|side| (&side.pace, side)).collect();
         let build = |side: &Side, watch| {
-            worker(side, store.other(&side.redis_url)?, insight().watched(watch))
+            worker(side, store.other(&side.redis_url)?, insight().watched_by(watch))
         };
         load::run(&settings.load, &sides, build, &shutdown).await
     } else {
@@ -84,9 +84,13 @@ async fn run(mut settings: Settings) -> Result<()> {
 
 fn side_of(flags: &str) -> Result<Side, SettingError> {
     let flags = || flags.split_whitespace();
-    let right = "right would be settings of the loop, of the load's end or pace, or --redis-url";
     let side = chassis::check_flags::<Side>(flags())
         .and_then(|()| chassis::load_with::<Settings>(flags()));
-    side.map(|settings| settings.side)
-        .map_err(|error| SettingError::new(format!("COMPARE: {error}; {right}")))
+    side.map(|settings| settings.side).map_err(|error| {
+        let error = error.to_string();
+        let right =
+            "; right would be settings of the loop, of the load's end or pace, or --redis-url";
+        let right = if error.contains("right would be") { "" } else { right };
+        SettingError::new(format!("COMPARE: {error}{right}"))
+    })
 }

@@ -204,15 +204,20 @@ impl<P: Peers> Worker<P> {
         coins.map(coin).collect()
     }
 
+    /// Whether there is no room for more coins until redis has taken some.
+    pub(crate) fn is_full(&self) -> bool {
+        self.ledger.is_full()
+    }
+
     /// Reports if it is time to.
     pub(crate) async fn report_if_due(&self, halt: &CancellationToken) -> Result<()> {
         // One loop reports, the others go on mining; unless coins come faster than redis takes them.
-        let due = match self.ledger.is_full() {
+        let due = match self.is_full() {
             true => halt.run_until_cancelled(self.due.lock()).await,
             false => self.due.try_lock().ok(),
         };
         if let Some(mut due) = due
-            && (*due <= Instant::now() || self.ledger.is_full())
+            && (*due <= Instant::now() || self.is_full())
         {
             let reported = or_late(halt, self.report()).await;
             *due = Instant::now() + self.settings.interval;

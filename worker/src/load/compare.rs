@@ -4,7 +4,10 @@ use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
 
-use crate::load::{record::UNIT, report::Report};
+use crate::load::{
+    record::UNIT,
+    report::{Report, number},
+};
 
 /// All reports of both sides, and the ratios of their medians, unless it was interrupted.
 #[derive(Serialize)]
@@ -14,7 +17,7 @@ pub(crate) struct Comparison<'a> {
     ratio: Option<Ratio>,
 }
 
-/// How many times as much B has.
+/// How many times as much B has; not a number, which JSON has as `null`, where nothing was measured.
 #[derive(Clone, Copy, Serialize)]
 struct Ratio {
     hashes_per_second: f64,
@@ -65,13 +68,12 @@ impl Display for Comparison<'_> {
         let Some(Ratio { hashes_per_second, cpu_seconds_per_hash, p50, p99 }) = self.ratio else {
             return writeln!(f, "no ratio, since not every turn has come to its end");
         };
+        let [speed, cpu, p50, p99] =
+            [hashes_per_second, cpu_seconds_per_hash, p50, p99].map(|ratio| number(ratio, 3));
         writeln!(
             f,
-            "B / A, medians: {hashes_per_second:.3} of the hashes/s, {cpu_seconds_per_hash:.3} of"
+            "B has {speed} times the hashes/s of A, {cpu} times the CPU time per hash, and"
         )?;
-        writeln!(
-            f,
-            "the CPU time per hash, {p50:.3} of the p50 and {p99:.3} of the p99 of a unit of work"
-        )
+        writeln!(f, "{p50} times the p50 and {p99} times the p99 of a unit of work (medians)")
     }
 }

@@ -18,11 +18,16 @@ use tracing::{Instrument, warn};
 
 use crate::{
     Peers, Worker,
-    load::{Pace, progress, record::Record, report::Report, schedule::Schedule},
+    load::{
+        Pace, progress,
+        record::Record,
+        report::{Course, Report},
+        schedule::Schedule,
+    },
 };
 
-/// How long a closed loop waits after an error, so that a peer that refuses everything at once is
-/// not flooded.
+/// How long a loop waits after an error, so that a peer that refuses everything at once is not
+/// flooded.
 const AFTER_ERROR: Duration = Duration::from_millis(100);
 
 /// Time between two lines about errors.
@@ -54,16 +59,32 @@ pub(crate) async fn run<P: Peers>(
         cpu_time()
     };
     let mining = async {
-        let (cpu, ()) = tokio::join!(warm_up, async { while loops.join_next().await.is_some() {} });
-        let (took, cpu, not_begun) =
-            (begin.elapsed(), cpu_time() - cpu, schedule.not_begun().await);
-        record.not_begun(&not_begun);
-        let not_begun = not_begun.iter().map(|(_, units)| units * batch).sum();
-        Report::new(&worker, pace, record, took, cpu, not_begun, stop.is_cancelled())
+        let mut failed = Vec::new();
+        let mining = async {
+            while let Some(ended) = loops.join_next().await {
+                failed.extend(ended.ok().flatten());
+            }
+        };
+        let (cpu, ()) = tokio::join!(warm_up, mining);
+        let (elapsed, cpu) = (begin.elapsed(), cpu_time() - cpu);
+        let failed = failed.iter().filter(|intended| **intended >= begin);
+        let mut not_done = schedule.not_begun().await;
+        not_done.extend(failed.map(|intended| (intended.elapsed(), 1)));
+        record.not_done(&not_done);
+        Course {
+            // Waiting for an answer that never came is no part of the measurement.
+            took: match pace.duration {
+                Some(duration) if duration < elapsed => duration.max(record.last()),
+                _ => elapsed,
+            },
+            cpu,
+            not_done: not_done.iter().map(|(_, units)| units * batch).sum(),
+            interrupted: stop.is_cancelled(),
+        }
     };
     let mining = progress::shown(pace, record, mining);
-    let (report, lost) = worker.attend(mining, stop, shutdown.timeout).await;
-    report.with_lost(lost)
+    let (course, lost) = worker.attend(mining, stop, shutdown.timeout).await;
+    Report::new(&worker, pace, record, course, lost)
 }
 
 /// One loop.
@@ -76,29 +97,44 @@ struct Loop<P> {
 }
 
 impl<P: Peers> Loop<P> {
-    async fn run(self) {
-        let stop = &self.stop;
+    /// Works until there is nothing more to do. Returns when the unit of work was to begin that has
+    /// failed and could not be done again in time, in an open loop.
+    async fn run(self) -> Option<Instant> {
+        let (stop, mut failed) = (&self.stop, None);
         while !stop.is_cancelled() && !self.schedule.is_over() {
             // Before a unit of work is taken, so that none is lost where redis is away.
             if let Err(error) = self.worker.report_if_due(stop).await {
                 self.complaints.tell(&error);
-                stop.run_until_cancelled(sleep(AFTER_ERROR)).await;
-                continue;
+                if self.worker.is_full() {
+                    stop.run_until_cancelled(sleep(AFTER_ERROR)).await;
+                    continue;
+                }
             }
-            let Some(Some(intended)) = stop.run_until_cancelled(self.schedule.next()).await else {
-                return;
+            let intended = match failed.take() {
+                Some(intended) => intended,
+                None => stop.run_until_cancelled(self.schedule.next()).await??,
             };
             match self.worker.work(stop).await {
-                Ok(true) => self.record.unit(intended, self.worker.settings().batch.get().into()),
+                Ok(true) => self.enter(intended),
                 Ok(false) => {}
                 Err(error) => {
                     self.complaints.tell(&error);
-                    self.schedule.give_back(intended);
-                    if !self.schedule.is_open() {
-                        stop.run_until_cancelled(sleep(AFTER_ERROR)).await;
+                    match self.schedule.is_open() {
+                        true => failed = Some(intended),
+                        false => self.schedule.give_back(intended),
                     }
+                    stop.run_until_cancelled(sleep(AFTER_ERROR)).await;
                 }
             }
+        }
+        failed
+    }
+
+    fn enter(&self, intended: Instant) {
+        let hashes = self.worker.settings().batch.get().into();
+        match self.schedule.is_measured(intended) {
+            true => self.record.unit(intended, hashes),
+            false => self.record.warm_up(hashes),
         }
     }
 }

@@ -23,7 +23,7 @@ enum Quantity {
     HashesPerSecond,
     CpuPerHash,
     Errors,
-    NotBegun,
+    NotDone,
     /// Of two sides that are compared.
     Ratio,
     Latency(&'static str, Statistic),
@@ -87,7 +87,7 @@ fn quantity(name: &str) -> Option<Quantity> {
         "hashes_per_second" => Quantity::HashesPerSecond,
         "cpu_seconds_per_hash" => Quantity::CpuPerHash,
         "errors" => Quantity::Errors,
-        "not_begun" => Quantity::NotBegun,
+        "not_done" => Quantity::NotDone,
         "ratio" => Quantity::Ratio,
         _ => {
             let (stage, statistic) = name
@@ -157,7 +157,7 @@ impl Quantity {
             Self::HashesPerSecond => report.hashes_per_second,
             Self::CpuPerHash => report.cpu_seconds_per_hash,
             Self::Errors => report.errors.values().sum::<u64>() as f64,
-            Self::NotBegun => report.not_begun as f64,
+            Self::NotDone => report.not_done as f64,
             Self::Ratio => return None,
             Self::Latency(stage, statistic) => {
                 let latency = report.latencies.get(stage)?;
@@ -192,7 +192,7 @@ mod tests {
             Quantity::Latency("network", Statistic::Max)
         );
         assert_eq!(quantity_and_bound("errors=0"), (Quantity::Errors, 0.0));
-        assert_eq!(quantity_and_bound("not_begun=0"), (Quantity::NotBegun, 0.0));
+        assert_eq!(quantity_and_bound("not_done=0"), (Quantity::NotDone, 0.0));
         for seconds in ["0.00005", "5e-5", "50us"] {
             let expectation = format!("cpu_seconds_per_hash<{seconds}");
             assert_eq!(quantity_and_bound(&expectation), (Quantity::CpuPerHash, 0.00005));

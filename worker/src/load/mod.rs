@@ -40,10 +40,10 @@ pub enum Output {
 #[group(skip)]
 pub struct Pace {
     /// Generate load for so long, report on stdout, and end.
-    #[arg(long, env, value_parser = chassis::parse_duration)]
+    #[arg(long, env, value_parser = parse_length)]
     pub duration: Option<Duration>,
-    /// Generate load until so many hashes are made, report on stdout, and end.
-    #[arg(long, env)]
+    /// Generate load until so many hashes are made, in whole batches, report on stdout, and end.
+    #[arg(long, env, value_parser = parse_hashes)]
     pub hashes: Option<NonZero<u64>>,
     /// Hashes to begin per second, whatever the answers take (an open loop); as many as the loops
     /// can, if unset (a closed loop).
@@ -65,11 +65,28 @@ pub struct Settings {
     #[arg(long, env, value_delimiter = ',')]
     pub expect: Vec<Expectation>,
     /// Compare with the same load under other flags, such as '--connections http2', in turn.
-    #[arg(long, env, allow_hyphen_values = true)]
+    #[arg(long, env, allow_hyphen_values = true, hide_env_values = true,
+          value_parser = parse_flags)]
     pub compare: Option<String>,
     /// Turns of each side of a comparison; 2 if unset.
     #[arg(long, env, value_parser = chassis::parse_count)]
     pub rounds: Option<NonZero<u16>>,
+}
+
+fn parse_length(value: &str) -> Result<Duration, String> {
+    let is_some = |length: &Duration| !length.is_zero();
+    let length = chassis::parse_duration(value).ok().filter(is_some);
+    length.ok_or_else(|| chassis::wrong(value, "a length of time above 0s", "30s, 500ms or 2h"))
+}
+
+fn parse_hashes(value: &str) -> Result<NonZero<u64>, String> {
+    value.parse().map_err(|_| chassis::wrong(value, "a whole number from 1", "1000 or 1000000"))
+}
+
+fn parse_flags(value: &str) -> Result<String, String> {
+    let flags = value.trim().starts_with('-').then(|| value.to_owned());
+    // The value may hold a password.
+    flags.ok_or_else(|| "flags of the other side are missing; right would be '--batch 32'".into())
 }
 
 fn parse_rate(value: &str) -> Result<f64, String> {

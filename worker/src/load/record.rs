@@ -26,6 +26,8 @@ pub(crate) struct Record {
 #[derive(Default)]
 pub(crate) struct Data {
     pub(crate) hashes: u64,
+    pub(crate) warm_up_hashes: u64,
+    last: Duration,
     /// Nanoseconds in each stage.
     pub(crate) stages: BTreeMap<&'static str, Histogram<u64>>,
     /// How often each peer failed, and how.
@@ -45,19 +47,28 @@ impl Record {
 
     /// Records a unit of work that was to begin at a time and made so many hashes.
     pub(crate) fn unit(&self, intended: Instant, hashes: u64) {
-        if intended >= self.begin {
-            let mut data = self.data();
-            data.hashes += hashes;
-            data.spent(UNIT, intended.elapsed(), 1);
-        }
+        let mut data = self.data();
+        data.hashes += hashes;
+        data.last = self.begin.elapsed();
+        data.spent(UNIT, intended.elapsed(), 1);
     }
 
-    /// Records units of work that were not begun in time, as if they had been done at once then.
-    pub(crate) fn not_begun(&self, waited: &[(Duration, u64)]) {
+    /// Records hashes that do not count, since the warm-up made them.
+    pub(crate) fn warm_up(&self, hashes: u64) {
+        self.data().warm_up_hashes += hashes;
+    }
+
+    /// Records units of work that were not done in time, as if they had been done at once then.
+    pub(crate) fn not_done(&self, waited: &[(Duration, u64)]) {
         let mut data = self.data();
         for &(waited, units) in waited {
             data.spent(UNIT, waited, units);
         }
+    }
+
+    /// The time from the end of the warm-up to the last hash.
+    pub(crate) fn last(&self) -> Duration {
+        self.data().last
     }
 
     /// The measurements so far.
@@ -85,7 +96,7 @@ impl Watch for Record {
 
 impl Data {
     fn spent(&mut self, stage: &'static str, took: Duration, times: u64) {
-        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(LONGEST).clamp(1, LONGEST);
+        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(LONGEST).min(LONGEST);
         let histogram = || Histogram::new_with_bounds(1, LONGEST, 3);
         match self.stages.get_mut(stage) {
             Some(spent) => spent.saturating_record_n(nanoseconds, times),

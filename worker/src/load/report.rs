@@ -19,11 +19,13 @@ use crate::{
 };
 
 /// The stages, in the order in which a unit of work goes through them.
-pub(crate) const STAGES: [&str; 9] = [
+pub(crate) const STAGES: [&str; 11] = [
     UNIT,
     "pause",
+    "rng",
     "rng_queue",
     "rng_delay",
+    "hasher",
     "hasher_delay",
     "work",
     "network",
@@ -36,19 +38,22 @@ pub(crate) const STAGES: [&str; 9] = [
 pub(crate) struct Report {
     pub(crate) hashes: u64,
     pub(crate) hashes_per_second: f64,
-    /// From the end of the warm-up to the last answer.
+    /// From the end of the warm-up to the last hash, or to the end of the load if that came later.
     pub(crate) seconds: f64,
+    /// Hashes of the warm-up, which redis has as well.
+    warm_up_hashes: u64,
     /// CPU time of the worker.
     pub(crate) cpu_seconds: f64,
+    /// Not a number, which JSON has as `null`, where there is no hash.
     pub(crate) cpu_seconds_per_hash: f64,
     pub(crate) latencies: BTreeMap<&'static str, Latency>,
     /// By kind.
     pub(crate) errors: BTreeMap<&'static str, u64>,
     /// By peer and kind.
     errors_by_peer: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
-    /// Hashes of an open loop that should have begun, but no loop was free. How long they had waited
-    /// by the end counts as their latency.
-    pub(crate) not_begun: u64,
+    /// Hashes of an open loop that should have been made by the end, but no loop was free for them, or
+    /// a peer failed. How long they had waited by then counts as their latency.
+    pub(crate) not_done: u64,
     /// Whether it was told to stop before its end.
     pub(crate) interrupted: bool,
     lost: Lost,
@@ -59,8 +64,17 @@ pub(crate) struct Report {
     rate: Option<f64>,
 }
 
+/// How a load went, as a whole.
+pub(crate) struct Course {
+    pub(crate) took: Duration,
+    pub(crate) cpu: Duration,
+    /// Hashes.
+    pub(crate) not_done: u64,
+    pub(crate) interrupted: bool,
+}
+
 /// What redis has not taken.
-#[derive(Clone, Default, Serialize)]
+#[derive(Clone, Serialize)]
 struct Lost {
     hashes: u64,
     coins: usize,
@@ -113,15 +127,13 @@ fn seconds(nanoseconds: f64) -> f64 {
 }
 
 impl Report {
-    /// Sums up a load of a worker that took so long, and so much CPU time.
+    /// Sums up a load of a worker, with the hashes and coins that redis has not taken.
     pub(crate) fn new<P: Peers>(
         worker: &Worker<P>,
         pace: &Pace,
         record: &Record,
-        took: Duration,
-        cpu: Duration,
-        not_begun: u64,
-        interrupted: bool,
+        Course { took, cpu, not_done, interrupted }: Course,
+        (lost_hashes, coins): (u64, usize),
     ) -> Self {
         let data = record.data();
         let mut errors = BTreeMap::new();
@@ -134,8 +146,9 @@ impl Report {
             hashes,
             hashes_per_second: hashes as f64 / seconds.max(f64::MIN_POSITIVE),
             seconds,
+            warm_up_hashes: data.warm_up_hashes,
             cpu_seconds,
-            cpu_seconds_per_hash: cpu_seconds / hashes.max(1) as f64,
+            cpu_seconds_per_hash: if hashes > 0 { cpu_seconds / hashes as f64 } else { f64::NAN },
             latencies: data
                 .stages
                 .iter()
@@ -143,19 +156,14 @@ impl Report {
                 .collect(),
             errors,
             errors_by_peer: data.errors.clone(),
-            not_begun,
+            not_done,
             interrupted,
-            lost: Lost::default(),
+            lost: Lost { hashes: lost_hashes, coins },
             connections: connections.map_or_else(String::new, |name| name.get_name().to_owned()),
             concurrency: worker.settings().concurrency.get(),
             batch: u64::from(worker.settings().batch.get()),
             rate: pace.rate,
         }
-    }
-
-    /// The same, with the hashes and coins that redis has not taken.
-    pub(crate) fn with_lost(self, (hashes, coins): (u64, usize)) -> Self {
-        Self { lost: Lost { hashes, coins }, ..self }
     }
 
     /// What redis has not taken, if that is anything.
@@ -169,11 +177,13 @@ impl Report {
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { hashes, hashes_per_second, seconds, connections, concurrency, .. } = self;
+        let loops =
+            if *concurrency > 1 { format!("{concurrency} loops") } else { "1 loop".to_owned() };
         let batch =
             if self.batch > 1 { format!(", batches of {}", self.batch) } else { String::new() };
         let rate = self.rate.map_or(String::new(), |rate| format!(", {rate}/s asked for"));
         writeln!(f, "{hashes_per_second:.1} hashes/s: {hashes} in {seconds:.2} s")?;
-        writeln!(f, "({connections}, {concurrency} loops{batch}{rate})\n")?;
+        writeln!(f, "({connections}, {loops}{batch}{rate})\n")?;
         let titles = ["", "mean", "p50", "p90", "p99", "p99.9", "max"];
         writeln!(f, "{}", row(&titles.map(str::to_owned)))?;
         for stage in STAGES {
@@ -184,8 +194,8 @@ impl Display for Report {
                 writeln!(f, "{}", row(&[stage.to_owned(), mean, p50, p90, p99, p999, max]))?;
             }
         }
-        let (cpu, per_hash) = (self.cpu_seconds, self.cpu_seconds_per_hash * 1e6);
-        writeln!(f, "\nCPU time of the worker: {cpu:.2} s, {per_hash:.2} µs per hash")?;
+        let per_hash = number(self.cpu_seconds_per_hash * 1e6, 2);
+        writeln!(f, "\nCPU time of the worker: {:.2} s, {per_hash} µs per hash", self.cpu_seconds)?;
         let peers = self.errors_by_peer.iter();
         let errors = peers.flat_map(|(peer, kinds)| {
             kinds.iter().map(move |(kind, count)| format!("{count} × {peer} {kind}"))
@@ -193,8 +203,11 @@ impl Display for Report {
         let errors: Vec<_> = errors.collect();
         let none = "none".to_owned();
         writeln!(f, "errors: {}", if errors.is_empty() { none } else { errors.join(", ") })?;
-        if self.not_begun > 0 {
-            writeln!(f, "not begun, since no loop was free: {}", self.not_begun)?;
+        if self.not_done > 0 {
+            writeln!(f, "not done in time: {}", self.not_done)?;
+        }
+        if let Some(loss) = self.loss() {
+            writeln!(f, "{loss}")?;
         }
         if self.interrupted {
             writeln!(f, "interrupted before its end")?;
@@ -206,6 +219,11 @@ impl Display for Report {
 fn row(cells: &[String; 7]) -> String {
     let numbers = cells[1..].iter().map(|cell| format!("{cell:>12}"));
     format!("{:<13}{}", cells[0], numbers.collect::<String>())
+}
+
+/// A number with so many places, if it is one.
+pub(crate) fn number(value: f64, places: usize) -> String {
+    if value.is_finite() { format!("{value:.places$}") } else { "–".to_owned() }
 }
 
 /// A time in milliseconds.

@@ -40,7 +40,8 @@ struct Open {
 struct Arrivals {
     start: Instant,
     end: Option<Instant>,
-    pause: Duration,
+    /// Units of work per second.
+    rate: f64,
     /// How many have been begun; held by the loop that waits for the next one.
     begun: Mutex<u64>,
     /// Those that have come and have not been begun.
@@ -52,10 +53,10 @@ impl Schedule {
     pub(crate) fn new(pace: &Pace, batch: u64, begin: Instant) -> Arc<Self> {
         let end = pace.duration.map(|duration| begin + duration);
         let open = pace.rate.map(|rate| {
-            let pause = Duration::from_secs_f64(batch as f64 / rate);
+            let rate = rate / batch as f64;
             Open {
-                warm_up: Arrivals::new(Instant::now(), Some(begin), pause),
-                measured: Arrivals::new(begin, end, pause),
+                warm_up: Arrivals::new(Instant::now(), Some(begin), rate),
+                measured: Arrivals::new(begin, end, rate),
             }
         });
         if let Some(Open { warm_up, measured }) = &open {
@@ -108,6 +109,12 @@ impl Schedule {
             .is_none_or(|left| left.fetch_update(relaxed, relaxed, |n| n.checked_sub(1)).is_ok())
     }
 
+    /// Whether a unit of work that has ended now counts: it was begun after the warm-up, or it ends
+    /// after it, and then it is one of those that remain to be made.
+    pub(crate) fn is_measured(&self, intended: Instant) -> bool {
+        intended >= self.begin || Instant::now() >= self.begin && self.take(self.begin)
+    }
+
     /// A unit of work that failed has to be done again.
     pub(crate) fn give_back(&self, intended: Instant) {
         if let Some(left) = self.left(intended) {
@@ -134,13 +141,13 @@ impl Schedule {
 }
 
 impl Arrivals {
-    fn new(start: Instant, end: Option<Instant>, pause: Duration) -> Arc<Self> {
+    fn new(start: Instant, end: Option<Instant>, rate: f64) -> Arc<Self> {
         let (begun, waiting) = (Mutex::new(0), Semaphore::new(0));
-        Arc::new(Self { start, end, pause, begun, waiting })
+        Arc::new(Self { start, end, rate, begun, waiting })
     }
 
     fn intended(&self, number: u64) -> Instant {
-        self.start + self.pause.mul_f64(number as f64)
+        self.start + Duration::from_secs_f64(number as f64 / self.rate)
     }
 
     /// When a unit of work is to begin, if that is before the end.

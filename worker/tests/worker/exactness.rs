@@ -27,6 +27,19 @@ fn no_count_is_lost_or_doubled_with_eight_loops_when_redis_is_killed_again_and_a
     mine_while_redis_is_killed("8");
 }
 
+#[test]
+fn a_coin_begins_with_what_coins_are_told_to_begin_with() {
+    let Some(redis) = Redis::start() else { return };
+    let (rng, hasher) = (Peer::rng(), Peer::hasher());
+    let settings = [("COIN_PREFIX", "0a"), ("HASHES", "3000"), ("CONNECTIONS", "keep-alive")];
+    let mut worker = worker(&rng, &hasher, &redis.url(), &settings);
+    assert!(worker.wait(PATIENCE).success());
+    let (coins, others): (Vec<_>, Vec<_>) =
+        hasher.coins().into_iter().partition(|(hash, _)| hash.starts_with("0a"));
+    assert!(!coins.is_empty() && others.len() > coins.len());
+    assert_eq!((redis.wallet(), redis.hashes()), (coins, 3000));
+}
+
 fn mine_while_redis_is_killed(concurrency: &str) {
     let Some(mut redis) = Redis::start() else { return };
     let (rng, hasher) = (Peer::rng(), Peer::hasher());

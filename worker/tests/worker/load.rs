@@ -86,7 +86,12 @@ fn what_makes_no_load_is_refused_with_what_would_be_right() {
         (&[("DURATION", "1s"), ("RATE", "1e-300")], "50 or 1000"),
         (&[("DURATION", "1s"), ("RATE", "1e9")], "50 or 1000"),
         (&[("DURATION", "1s"), ("EXPECT", "fast")], "p99<5ms"),
-        (&[("DURATION", "soon")], "100ms, 2s"),
+        (&[("DURATION", "soon")], "30s, 500ms"),
+        (&[("DURATION", "0s")], "a length of time above 0s"),
+        (&[("HASHES", "0")], "a whole number from 1"),
+        (&[("HASHES", "1e3")], "a whole number from 1"),
+        (&[("DURATION", "1s"), ("COMPARE", "batch=32")], "right would be '--batch 32'"),
+        (&[("DURATION", "1s"), ("COMPARE", "--help")], "right would be settings of the loop"),
         (&[("DURATION", "1s"), ("COMPARE", "--concurency 2")], "--concurency"),
         (&[("DURATION", "1s"), ("COMPARE", "--batch 0")], "--batch"),
         (&[("DURATION", "1s"), ("COMPARE", "--threads 1")], "right would be settings of the loop"),
@@ -102,7 +107,18 @@ fn what_makes_no_load_is_refused_with_what_would_be_right() {
         let (code, said, errors) = end(worker(&rng, &hasher, "redis://127.0.0.1:1", settings));
         assert_eq!((code, said.len()), (Some(2), 0), "{settings:?}: {said:?} {errors}");
         assert!(errors.contains(right), "{settings:?}: {errors}");
+        assert_eq!(errors.matches("right would be").count(), 1, "{settings:?}: {errors}");
     }
+}
+
+#[test]
+fn help_shows_no_password_of_the_other_side() {
+    let other = [("COMPARE", "--redis-url redis://:secret@elsewhere:6379")];
+    let help = Process::start(env!("CARGO_BIN_EXE_worker"), &["--help"], &other);
+    let (code, said, _) = end(help);
+    assert_eq!(code, Some(0));
+    assert!(said.iter().any(|line| line.contains("COMPARE")), "{said:#?}");
+    assert!(!said.iter().any(|line| line.contains("secret")), "{said:#?}");
 }
 
 /// A hasher whose first answer comes late.
@@ -142,35 +158,36 @@ fn an_open_loop_ends_with_its_last_hash() {
     assert_eq!((&report["hashes"], redis.hashes()), (&Value::from(20), 20));
     // Half a second, not as long as it takes until another unit of work has come for each loop.
     assert!((0.4..1.5).contains(&report["seconds"].as_f64().unwrap()), "{report}");
-    assert_eq!(report["not_begun"], 0);
+    assert_eq!(report["not_done"], 0);
 }
 
 #[test]
-fn an_open_loop_ends_in_time_and_tells_what_it_has_not_begun() {
+fn an_open_loop_ends_in_time_and_tells_what_it_has_not_done() {
     let Some(redis) = Redis::start() else { return };
     let slow = Peer::open(|peer: &Peer, body: &[u8], stream: &mut TcpStream| {
         thread::sleep(Duration::from_millis(100));
         peer::hash(peer, body, stream)
     });
-    // What the warm-up could not begin is none of the measurement's.
-    for warm_up in ["0s", "500ms"] {
+    // What the warm-up could not begin is none of the measurement's; what it had begun is.
+    for (warm_up, begun) in [("0s", 0), ("500ms", 1)] {
         let settings = [
             ("DURATION", "1s"),
             ("WARM_UP", warm_up),
             ("RATE", "200"),
             ("OUTPUT", "json"),
-            ("EXPECT", "not_begun=0,errors=0"),
+            ("EXPECT", "not_done=0,errors=0"),
         ];
         let (code, report, errors) = json(worker(&Peer::rng(), &slow, &redis.url(), &settings));
         let hashes = report["hashes"].as_u64().unwrap();
-        assert!((1..=11).contains(&hashes), "{report}");
-        assert_eq!(report["not_begun"].as_u64().unwrap(), 200 - hashes, "{report}");
+        assert!((1..=11 + begun).contains(&hashes), "{report}");
+        let all = hashes + report["not_done"].as_u64().unwrap();
+        assert!((200..=200 + begun).contains(&all), "{report}");
         assert!((1.0..3.0).contains(&report["seconds"].as_f64().unwrap()), "{report}");
         assert_eq!(code, Some(1), "{errors}");
-        assert!(errors.contains("expected not_begun=0, but it was 1"), "{errors}");
+        assert!(errors.contains("expected not_done=0, but it was 1"), "{errors}");
         assert!(!errors.contains("expected errors"), "{errors}");
         // They have waited from the time they came, evenly spread over the second.
-        assert_eq!(report["latencies"]["unit"]["count"], 200);
+        assert_eq!(report["latencies"]["unit"]["count"], all);
         let p50 = report["latencies"]["unit"]["p50"].as_f64().unwrap();
         assert!((0.4..2.0).contains(&p50), "{report}");
     }
@@ -217,6 +234,109 @@ fn errors_are_counted_by_kind_and_their_work_is_done_again() {
     assert_eq!(report["errors_by_peer"]["hasher"], by_kind);
 }
 
+/// A hasher that fails as often, and is good after that.
+fn failing(times: u64) -> Peer {
+    Peer::open(move |peer: &Peer, body: &[u8], stream: &mut TcpStream| match peer.requests() {
+        request if request > times => peer::hash(peer, body, stream),
+        _ => peer::only(*b"HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n")(peer, body, stream),
+    })
+}
+
+#[test]
+fn an_open_loop_does_again_what_failed_and_its_latency_goes_on() {
+    let Some(redis) = Redis::start() else { return };
+    let settings = [
+        ("DURATION", "1s"),
+        ("RATE", "50"),
+        ("CONCURRENCY", "4"),
+        ("OUTPUT", "json"),
+        ("EXPECT", "hashes=50,errors=6,not_done=0"),
+    ];
+    let (code, report, errors) = json(worker(&Peer::rng(), &failing(6), &redis.url(), &settings));
+    assert_eq!(code, Some(0), "{errors}");
+    assert_eq!(redis.hashes(), 50);
+    // A loop waits for a tenth of a second before it tries again.
+    assert!(report["latencies"]["unit"]["max"].as_f64().unwrap() >= 0.1, "{report}");
+    assert_eq!(report["latencies"]["unit"]["count"], 50);
+}
+
+#[test]
+fn a_load_without_a_hash_has_no_figures_for_each_and_what_failed_counts_as_not_done() {
+    let Some(redis) = Redis::start() else { return };
+    let settings = [
+        ("DURATION", "500ms"),
+        ("RATE", "20"),
+        ("CONCURRENCY", "20"),
+        ("OUTPUT", "json"),
+        ("EXPECT", "not_done=10,p50>50ms,cpu_seconds_per_hash<1"),
+    ];
+    let (code, report, errors) =
+        json(worker(&Peer::rng(), &failing(u64::MAX), &redis.url(), &settings));
+    assert_eq!((code, &report["hashes"]), (Some(1), &Value::from(0)), "{errors}");
+    assert!(report["cpu_seconds_per_hash"].is_null(), "{report}");
+    let error = errors.lines().find(|line| line.starts_with("error: ")).unwrap();
+    assert_eq!(error, "error: expected cpu_seconds_per_hash<1, but nothing was measured");
+    assert_eq!(report["latencies"]["unit"]["count"], 10);
+}
+
+#[test]
+fn what_is_done_after_the_warm_up_counts_whenever_it_was_begun() {
+    let Some(redis) = Redis::start() else { return };
+    let slow = Peer::open(|peer: &Peer, body: &[u8], stream: &mut TcpStream| {
+        thread::sleep(Duration::from_millis(200));
+        // The errors of the warm-up are not those of the load.
+        match peer.requests() {
+            1..5 => peer::only(*b"")(peer, body, stream),
+            _ => peer::hash(peer, body, stream),
+        }
+    });
+    let settings = [
+        ("DURATION", "1s"),
+        ("WARM_UP", "1s"),
+        ("CONCURRENCY", "8"),
+        ("OUTPUT", "json"),
+        ("EXPECT", "errors=0"),
+    ];
+    let (code, report, errors) = json(worker(&Peer::rng(), &slow, &redis.url(), &settings));
+    assert_eq!(code, Some(0), "{errors}");
+    let number = |value: &Value| value.as_u64().unwrap();
+    let (hashes, before) = (number(&report["hashes"]), number(&report["warm_up_hashes"]));
+    assert!(before >= 8, "{report}");
+    assert_eq!((redis.hashes(), slow.answered()), (hashes + before, hashes + before));
+    let [units, answers] =
+        ["unit", "hasher"].map(|stage| number(&report["latencies"][stage]["count"]));
+    // One may have been answered just before the end of the warm-up, and be counted just after it.
+    assert!(units == hashes && (answers..=answers + 1).contains(&units), "{report}");
+}
+
+#[test]
+fn a_report_for_people_tells_all_that_was_measured() {
+    let Some(redis) = Redis::start() else { return };
+    let settings = [("HASHES", "20"), ("COMPARE", "--concurrency 2"), ("ROUNDS", "1")];
+    let hasher = failing(1);
+    let (code, said, errors) = end(worker(&Peer::rng(), &hasher, &redis.url(), &settings));
+    assert_eq!(code, Some(0), "{errors}");
+    let said = said.join("\n");
+    for part in [
+        "A: ",
+        "B: ",
+        " hashes/s: 20 in ",
+        "(per-request, 1 loop)",
+        "(per-request, 2 loops)",
+        "\nunit ",
+        "\nrng ",
+        "\nhasher ",
+        "\nredis ",
+        "CPU time of the worker: ",
+        "errors: 1 × hasher status",
+        "errors: none",
+        "B has ",
+        " times the hashes/s of A",
+    ] {
+        assert!(said.contains(part), "{part:?} is not in\n{said}");
+    }
+}
+
 #[test]
 fn two_sides_take_turns_and_their_ratio_is_told() {
     let Some(redis) = Redis::start() else { return };
@@ -236,7 +356,7 @@ fn two_sides_take_turns_and_their_ratio_is_told() {
         assert_eq!(errors.matches(&complaint).count(), 2, "{errors}");
     }
     let arrived =
-        |turn: &Value| turn["hashes"].as_u64().unwrap() + turn["not_begun"].as_u64().unwrap();
+        |turn: &Value| turn["hashes"].as_u64().unwrap() + turn["not_done"].as_u64().unwrap();
     assert!(report["b"].as_array().unwrap().iter().all(|turn| arrived(turn) == 6), "{report}");
     for (side, connections) in [("a", "per-request"), ("b", "keep-alive")] {
         let turns = report[side].as_array().unwrap();

@@ -11,6 +11,7 @@ mod logs;
 mod peer;
 mod proxy;
 mod shutdown;
+mod terminal;
 mod tls;
 
 use std::time::Duration;
