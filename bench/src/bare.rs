@@ -29,7 +29,14 @@ pub(crate) struct Settings {
 enum Role {
     Rng,
     Hasher,
-    Worker { rng: SocketAddr, hasher: SocketAddr, loops: usize, seconds: u64 },
+    Worker {
+        rng: SocketAddr,
+        hasher: SocketAddr,
+        /// Loops side by side.
+        loops: usize,
+        /// How long they mine.
+        seconds: u64,
+    },
 }
 
 /// How connections are waited for.
@@ -59,7 +66,9 @@ pub(crate) struct Messages {
 pub(crate) struct Load {
     /// With rng and with hasher.
     pub(crate) exchanges: [(SocketAddr, Exchange); 2],
+    /// Side by side.
     pub(crate) loops: usize,
+    /// How long they mine.
     pub(crate) length: Duration,
 }
 

@@ -13,7 +13,7 @@ use crate::{
     process,
 };
 
-/// How long a message may take.
+/// How long a connection or a message may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Lets a worker ask our rng and hasher through us, and notes what they say.
@@ -25,7 +25,7 @@ pub(crate) fn capture() -> Result<Messages> {
     let url = |listener: &TcpListener| Ok(format!("http://{}/", listener.local_addr()?));
     let urls: Result<Vec<String>> = between.iter().map(url).collect();
     let urls = urls?;
-    let _worker = process::program(
+    let worker = process::program(
         "worker",
         &[
             ("RNG_URL", &urls[0]),
@@ -35,10 +35,13 @@ pub(crate) fn capture() -> Result<Messages> {
             ("DELAY", "0s"),
         ],
     )?;
-    Ok(Messages {
-        rng: exchange(&between[0], 0, rng.address("LISTEN"), 32)?,
-        hasher: exchange(&between[1], 32, hasher.address("LISTEN"), 64)?,
-    })
+    let messages = || {
+        anyhow::Ok(Messages {
+            rng: exchange(&between[0], 0, rng.address("LISTEN"), 32)?,
+            hasher: exchange(&between[1], 32, hasher.address("LISTEN"), 64)?,
+        })
+    };
+    messages().with_context(|| format!("the worker says:\n{}", worker.lines().join("\n")))
 }
 
 /// Hands on a request and its answer, whose bodies have so many bytes.
@@ -48,7 +51,10 @@ fn exchange(
     service: SocketAddr,
     answered: usize,
 ) -> Result<Exchange> {
-    let (mut client, _) = between.accept()?;
+    between.set_nonblocking(true)?;
+    let late = || format!("the worker does not connect within {PATIENCE:?}");
+    let accept = || between.accept().with_context(late);
+    let (mut client, _) = process::retry(PATIENCE, accept)?;
     let request = message(&mut client, asked).context("request")?;
     let mut server = TcpStream::connect(service)?;
     server.write_all(&request)?;

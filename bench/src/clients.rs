@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, ensure};
 use testkit::{Client, http};
 
-use crate::handler::EVENTS;
+use crate::{handler::EVENTS, process};
 
 /// What comes before the data of an event.
 const DATA: &str = "data: ";
@@ -92,8 +92,11 @@ impl Streams {
                 }
             });
         }
-        let streams_listen = || events.load(Ordering::Relaxed) >= streams;
-        testkit::eventually(PATIENCE, "an event for each stream", streams_listen);
+        process::retry(PATIENCE, || {
+            let come = events.load(Ordering::Relaxed);
+            ensure!(come >= streams, "{come} events on {streams} streams within {PATIENCE:?}");
+            Ok(())
+        })?;
         Ok(Self(events))
     }
 

@@ -4,7 +4,7 @@
 use std::{fmt::Write, thread, time::Duration};
 
 use anyhow::{Result, ensure};
-use testkit::{Client, PATIENCE, Process};
+use testkit::{Client, Process};
 
 use crate::{
     Settings,
@@ -16,6 +16,12 @@ use crate::{
 /// Connections, or requests, at once.
 const MANY: usize = 10_000;
 
+/// How many files a process may have open at least: its connections, and some more.
+pub(crate) const FILES: u64 = MANY as u64 + 200;
+
+/// How long it may take until a worker counts, and then until it has all its connections.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What each connection of a service asks once.
 const GET: &str = "GET /32 HTTP/1.1\r\nHost: rng\r\n\r\n";
 const POST: &str = "POST / HTTP/1.1\r\nHost: hasher\r\nContent-Length: 32\r\n\r\n\
@@ -25,11 +31,28 @@ const POST: &str = "POST / HTTP/1.1\r\nHost: hasher\r\nContent-Length: 32\r\n\r\
 #[derive(Clone, Copy)]
 enum Kind {
     /// A service, what it is asked on each connection, and on how many of them at once.
-    Service { name: &'static str, request: &'static str, at_once: usize },
+    Service {
+        name: &'static str,
+        request: &'static str,
+        at_once: usize,
+    },
     /// The yardstick: a bare axum handler.
     Axum,
-    /// A worker: its `CONNECTIONS`, and its loops.
-    Worker { kept: &'static str, loops: usize },
+    Worker(Worker),
+}
+
+/// A worker that mines.
+#[derive(Clone, Copy)]
+struct Worker {
+    /// Its `CONNECTIONS`.
+    kept: &'static str,
+    /// Its `CONCURRENCY`.
+    loops: usize,
+    /// How many connections the loops need.
+    connections: usize,
+    /// That of rng and hasher: where each loop needs a connection, none has its answer before the
+    /// last one has asked.
+    delay: &'static str,
 }
 
 /// What a process has reached in one turn.
@@ -44,25 +67,23 @@ struct Outcome {
 fn rows() -> Vec<Row<Kind>> {
     let row = |name: &str, kind| Row { name: name.to_owned(), kind };
     let service = |name, request, at_once| row(name, Kind::Service { name, request, at_once });
+    let keep_alive = Worker { kept: "keep-alive", loops: MANY / 2, connections: MANY, delay: "5s" };
+    let http2 = Worker { kept: "http2", loops: MANY, connections: 2, delay: "1s" };
     vec![
         service("rng", GET, 1),
         service("hasher", POST, 1),
         row("axum", Kind::Axum),
         service("rng", GET, MANY),
         service("hasher", POST, MANY),
-        row("worker, keep-alive", Kind::Worker { kept: "keep-alive", loops: MANY / 2 }),
-        row("worker, HTTP/2", Kind::Worker { kept: "http2", loops: MANY }),
+        row("worker, keep-alive", Kind::Worker(keep_alive)),
+        row("worker, HTTP/2", Kind::Worker(http2)),
     ]
 }
 
-/// Measures the rows that are asked for, and writes the table.
+/// Measures all rows, and writes the table.
 pub(crate) fn run(settings: &Settings) -> Result<()> {
-    let rows = turns::chosen(settings, "connections", rows());
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let length = Duration::from_secs(settings.seconds);
-    let results = turns::take(settings, rows, |kind| match *kind {
+    let length = settings.length();
+    let results = turns::take(settings, rows(), |kind| match *kind {
         Kind::Service { name, request, at_once } => {
             // With this delay the last one asks before the first one has its answer.
             let delay = if at_once == 1 { "0s" } else { "2s" };
@@ -72,7 +93,7 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
             let axum = Process::start(process::this()?, &["handler", "/32", "32"], &[]);
             service(&axum, GET, 1)
         }
-        Kind::Worker { kept, loops } => worker(kept, loops, length),
+        Kind::Worker(worker) => worker.run(length),
     })?;
     turns::write(settings, "connections.md", &markdown(&results))
 }
@@ -102,30 +123,43 @@ fn service(service: &Process, request: &str, at_once: usize) -> Result<Outcome> 
     Ok(Outcome { connections, requests: at_once, memory: usage(service.id())?.memory })
 }
 
-/// A worker that mines.
-fn worker(kept: &str, loops: usize, length: Duration) -> Result<Outcome> {
-    let redis = process::redis()?;
-    // With this delay all loops ask rng at once, and then hasher.
-    let (rng, hasher) = (slow("rng", "1s", loops)?, slow("hasher", "1s", loops)?);
-    let url = |service: &Process| format!("http://{}/", service.address("LISTEN"));
-    let settings = [
-        ("RNG_URL", &*url(&rng)),
-        ("HASHER_URL", &url(&hasher)),
-        ("REDIS_URL", &redis.url()),
-        ("CONNECTIONS", kept),
-        ("CONCURRENCY", &loops.to_string()),
-        ("DELAY", "0s"),
-        ("RUST_LOG", "warn"),
-    ];
-    process::settle();
-    let sockets =
-        || -> Result<usize> { Ok(process::sockets(rng.id())? + process::sockets(hasher.id())?) };
-    let others = sockets()?;
-    let worker = process::program("worker", &settings)?;
-    testkit::eventually(PATIENCE, "the worker counts", || redis.hashes() > 0);
-    thread::sleep(length);
-    let connections = sockets()? - others;
-    Ok(Outcome { connections, requests: loops, memory: usage(worker.id())?.memory })
+impl Worker {
+    fn run(self, length: Duration) -> Result<Outcome> {
+        let Self { kept, loops, connections: needed, delay } = self;
+        let redis = process::redis()?;
+        let (rng, hasher) = (slow("rng", delay, loops)?, slow("hasher", delay, loops)?);
+        let url = |service: &Process| format!("http://{}/", service.address("LISTEN"));
+        let settings = [
+            ("RNG_URL", &*url(&rng)),
+            ("HASHER_URL", &url(&hasher)),
+            ("REDIS_URL", &redis.url()),
+            ("CONNECTIONS", kept),
+            ("CONCURRENCY", &loops.to_string()),
+            ("DELAY", "0s"),
+            ("RUST_LOG", "warn"),
+        ];
+        process::settle();
+        let sockets = || anyhow::Ok(process::sockets(rng.id())? + process::sockets(hasher.id())?);
+        let others = sockets()?;
+        let worker = process::program("worker", &settings)?;
+        // Thousands of sockets are not counted while they are made, which would slow it down.
+        process::retry(PATIENCE, || {
+            ensure!(redis.hashes() > 0, "no hash after {PATIENCE:?}");
+            Ok(())
+        })?;
+        let connections = || anyhow::Ok(sockets()?.saturating_sub(others));
+        process::retry(PATIENCE, || {
+            let there = connections()?;
+            ensure!(there >= needed, "{there} of {needed} connections after {PATIENCE:?}");
+            Ok(())
+        })?;
+        thread::sleep(length);
+        Ok(Outcome {
+            connections: connections()?,
+            requests: loops,
+            memory: usage(worker.id())?.memory,
+        })
+    }
 }
 
 fn markdown(results: &[(Row<Kind>, Vec<Outcome>)]) -> String {

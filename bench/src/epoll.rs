@@ -50,13 +50,15 @@ pub(crate) fn serve(listener: net::TcpListener, exchange: &Exchange) -> Result<(
     let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(EVENTS));
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     let mut connections: HashMap<Token, Connection> = HashMap::new();
-    for number in 0.. {
+    let mut next = 0;
+    loop {
         poll.poll(&mut events, None)?;
         for event in &events {
             if event.token() == LISTENER {
                 while let Ok((mut stream, _)) = listener.accept() {
                     stream.set_nodelay(true)?;
-                    let token = Token(number * EVENTS + connections.len());
+                    let token = Token(next);
+                    next += 1;
                     poll.registry().register(&mut stream, token, Interest::READABLE)?;
                     connections.insert(token, Connection { stream, received: 0 });
                 }
@@ -72,7 +74,6 @@ pub(crate) fn serve(listener: net::TcpListener, exchange: &Exchange) -> Result<(
             }
         }
     }
-    Ok(())
 }
 
 /// Mines in so many loops for so long.

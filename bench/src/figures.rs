@@ -1,12 +1,15 @@
 //! Figures over several turns, as people read them.
 
-/// Median, smallest and largest.
+/// Median, which is between two values when their number is even, smallest and largest.
 fn spread<T>(outcomes: &[T], of: impl Fn(&T) -> f64) -> (f64, f64, f64) {
     let mut values: Vec<f64> = outcomes.iter().map(of).collect();
     values.sort_by(f64::total_cmp);
     match values[..] {
         [] => (f64::NAN, f64::NAN, f64::NAN),
-        [smallest, ..] => (values[values.len() / 2], smallest, values[values.len() - 1]),
+        [smallest, ..] => {
+            let (lower, upper) = (values[(values.len() - 1) / 2], values[values.len() / 2]);
+            (f64::midpoint(lower, upper), smallest, values[values.len() - 1])
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use serde::Deserialize;
 use testkit::Process;
@@ -55,7 +55,8 @@ pub(crate) struct Outcome {
     pub(crate) memory: Vec<u64>,
 }
 
-fn rows() -> Vec<Row<Kind>> {
+/// All rows, from the shipped settings to the limit of the machine.
+pub(crate) fn rows() -> Vec<Row<Kind>> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let row = |name: &str, kind| Row { name: name.to_owned(), kind };
     let ours = |settings| Kind::Ours { delays: false, workers: 1, settings };
@@ -92,14 +93,16 @@ fn rows() -> Vec<Row<Kind>> {
 
 /// Measures the rows that are asked for, and writes the table and the picture.
 pub(crate) fn run(settings: &Settings) -> Result<()> {
-    let rows = turns::chosen(settings, "ladder", rows());
+    let mut rows = rows();
+    rows.retain(|row| settings.asks_for_row(&row.name));
     if rows.is_empty() {
         return Ok(());
     }
     let messages = capture::capture().context("noting the messages of one unit of work")?;
     let file = tempfile::NamedTempFile::new()?;
     serde_json::to_writer(File::create(file.path())?, &messages)?;
-    let results = turns::take(settings, rows, |kind| kind.run(settings.seconds, file.path()))?;
+    let results =
+        turns::take(settings, rows, |kind| kind.run(settings.seconds.get(), file.path()))?;
     turns::write(settings, "ladder.md", &table::markdown(&results))?;
     Ok(fs::write(settings.output.join("ladder.svg"), table::picture(&results))?)
 }
@@ -120,7 +123,7 @@ struct Latency {
 }
 
 impl Kind {
-    fn run(&self, seconds: u64, messages: &Path) -> Result<Outcome> {
+    fn run(&self, seconds: u16, messages: &Path) -> Result<Outcome> {
         match self {
             Kind::Ours { delays, workers, settings } => ours(seconds, *delays, *workers, settings),
             Kind::Bare { style, loops } => bare(seconds, *style, *loops, messages),
@@ -128,13 +131,13 @@ impl Kind {
                 let args = ["alone", &threads.to_string(), &seconds.to_string()];
                 let process = Process::start(process::this()?, &args, &[]);
                 let (done, usage) = process::measured(process)?;
-                Ok(outcome(&[done], &[usage], &[]))
+                outcome(&[done], &[usage], &[])
             }
         }
     }
 }
 
-fn ours(seconds: u64, delays: bool, workers: usize, settings: &[(&str, &str)]) -> Result<Outcome> {
+fn ours(seconds: u16, delays: bool, workers: usize, settings: &[(&str, &str)]) -> Result<Outcome> {
     let redis = process::redis()?;
     let mut all = vec![("RUST_LOG", "info,access=off")];
     if !delays {
@@ -169,10 +172,10 @@ fn ours(seconds: u64, delays: bool, workers: usize, settings: &[(&str, &str)]) -
         done.push(Done { hashes: report.hashes, seconds: report.seconds, p50 });
         usages.push(Usage { cpu: report.cpu_seconds, ..usage });
     }
-    Ok(outcome(&done, &usages, &started.usages()?))
+    outcome(&done, &usages, &started.usages()?)
 }
 
-fn bare(seconds: u64, style: Style, loops: usize, messages: &Path) -> Result<Outcome> {
+fn bare(seconds: u16, style: Style, loops: usize, messages: &Path) -> Result<Outcome> {
     let style = style.to_possible_value().context("a style without a name")?;
     let (this, messages) = (process::this()?, messages.to_str().context("no path in UTF-8")?);
     let start = |role: &[&str]| {
@@ -183,20 +186,21 @@ fn bare(seconds: u64, style: Style, loops: usize, messages: &Path) -> Result<Out
     let worker = ["worker", &peers[0], &peers[1], &loops.to_string(), &seconds.to_string()];
     let started = Started::new(&[rng.id(), hasher.id()])?;
     let (done, usage) = process::measured(start(&worker))?;
-    Ok(outcome(&[done], &[usage], &started.usages()?))
+    outcome(&[done], &[usage], &started.usages()?)
 }
 
-fn outcome(done: &[Done], workers: &[Usage], others: &[Usage]) -> Outcome {
+fn outcome(done: &[Done], workers: &[Usage], others: &[Usage]) -> Result<Outcome> {
     let hashes: u64 = done.iter().map(|done| done.hashes).sum();
+    ensure!(hashes > 0, "no hash was made in the turn; longer ones, with --seconds, may help");
     // Workers that are measured side by side do not end at the same moment.
     let seconds = done.iter().map(|done| done.seconds).fold(0.0, f64::max);
     let cpu: f64 = workers.iter().chain(others).map(|usage| usage.cpu).sum();
     let p50s: Vec<f64> = done.iter().filter_map(|done| done.p50).collect();
     let worker = workers.iter().map(|usage| usage.memory).max();
-    Outcome {
+    Ok(Outcome {
         hashes_per_second: hashes as f64 / seconds,
-        cpu_per_hash: cpu / hashes.max(1) as f64 * 1e6,
+        cpu_per_hash: cpu / hashes as f64 * 1e6,
         p50: (!p50s.is_empty()).then(|| median(&p50s, |seconds| seconds * 1e6)),
         memory: worker.into_iter().chain(others.iter().map(|usage| usage.memory)).collect(),
-    }
+    })
 }

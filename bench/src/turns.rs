@@ -12,13 +12,6 @@ pub(crate) struct Row<K> {
     pub(crate) kind: K,
 }
 
-/// The rows of a table that are asked for, by the name of the table or by words of their own.
-pub(crate) fn chosen<K>(settings: &Settings, table: &str, mut rows: Vec<Row<K>>) -> Vec<Row<K>> {
-    let asks = |row: &Row<K>, word: &String| word == table || row.name.contains(word);
-    rows.retain(|row| settings.only.is_empty() || settings.only.iter().any(|word| asks(row, word)));
-    rows
-}
-
 /// Lets every row have its turns, one after the other, so that the machine is the same for all.
 pub(crate) fn take<K, O>(
     settings: &Settings,
@@ -26,7 +19,7 @@ pub(crate) fn take<K, O>(
     run: impl Fn(&K) -> Result<O>,
 ) -> Result<Vec<(Row<K>, Vec<O>)>> {
     let mut results: Vec<_> = rows.into_iter().map(|row| (row, Vec::new())).collect();
-    for round in 1..=settings.rounds {
+    for round in 1..=settings.rounds.get() {
         for (row, outcomes) in &mut results {
             eprintln!("{round} of {}: {}", settings.rounds, row.name);
             outcomes.push(run(&row.kind).with_context(|| row.name.clone())?);

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use testkit::{Process, Redis};
 
 use crate::{
@@ -50,15 +50,11 @@ fn rows() -> Vec<Row<&'static str>> {
     ["/json", "/", "/index.html", EVENTS].map(|path| Row { name: name(path), kind: path }).into()
 }
 
-/// Measures the rows that are asked for, and writes the table.
+/// Measures all rows, and writes the table.
 pub(crate) fn run(settings: &Settings) -> Result<()> {
-    let rows = turns::chosen(settings, "webui", rows());
-    if rows.is_empty() {
-        return Ok(());
-    }
     let application = Application::start()?;
-    let length = Duration::from_secs(settings.seconds);
-    let results = turns::take(settings, rows, |path| {
+    let length = settings.length();
+    let results = turns::take(settings, rows(), |path| {
         let webui = measured(&application.webui()?, path, length)?;
         let handler = ["handler", path, &webui.bytes.to_string()];
         let axum = measured(&Process::start(process::this()?, &handler, &[]), path, length)?;
@@ -101,6 +97,7 @@ fn measured(service: &Process, path: &str, length: Duration) -> Result<Outcome> 
         None => clients::ask(peer, path, CONNECTIONS, length)?,
     };
     let seconds = begun.elapsed().as_secs_f64();
+    ensure!(count > 0, "no answer or event came in the turn of {length:?}");
     let usages = started.usages()?;
     let usage = usages.first().context("no service")?;
     Ok(Outcome {
