@@ -60,17 +60,17 @@ impl Answers {
         }
     }
 
-    /// Waits until there were requests, and for a moment has been nothing more to do.
-    pub(crate) async fn rest(&self, moment: Duration) {
+    /// Waits until there were more requests than before, and for a moment has been nothing more to do.
+    pub(crate) async fn rest(&self, before: usize, moment: Duration) {
         let mut nap = moment;
         loop {
             // The protocol may not have seen yet that nobody reads the rest of a request whose answer
             // has just been taken; after the nap it has.
-            let (before, were_taken) = (self.asked(), self.are_taken());
+            let (asked, were_taken) = (self.asked(), self.are_taken());
             sleep(nap).await;
-            let is_quiet = self.asked() == before;
+            let is_quiet = self.asked() == asked;
             let is_done = were_taken && self.are_taken() && !self.0.blocked.load(Relaxed);
-            if is_quiet && is_done && before > 0 {
+            if is_quiet && is_done && asked > before {
                 return;
             }
             // A request that takes its time is not looked at all the time.

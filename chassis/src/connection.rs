@@ -54,11 +54,13 @@ const STREAM_WINDOW: u32 = 64 * 1024;
 /// The same for all requests of a connection together, which bounds what many of them keep.
 const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
 
-/// How long a connection of HTTP/1.1 has had nothing to do when it comes to rest, where there are few
-/// and where there are many of them.
-const REST: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(1)];
+/// How long a connection of HTTP/1.1 has had nothing to do when it comes to rest ...
+const REST: Duration = Duration::from_millis(100);
 
-/// How many connections are many: more than ask again and again at the same time.
+/// ... and how long where there are many of them ...
+const REST_OF_MANY: Duration = Duration::from_millis(1);
+
+/// ... which are more than ask again and again at the same time.
 const MANY: usize = 1000;
 
 /// Serves connections until they end by themselves or the service stops.
@@ -107,9 +109,8 @@ impl Connections {
         client: SocketAddr,
         answers: &Answers,
     ) -> Result<Option<Wire>, String> {
-        // Who has sent half a header must not get the time for it again and again.
-        let may_rest = !wire.has_unused();
-        let moment = REST[usize::from(self.open.len() > MANY)];
+        let before = answers.asked();
+        let moment = if self.open.len() > MANY { REST_OF_MANY } else { REST };
         let service = service_fn(|request| {
             let answer = self.answer(request, client, answers);
             async {
@@ -127,11 +128,12 @@ impl Connections {
             ended = self.run(Pin::new(&mut connection), answers, std::future::pending) => {
                 return ended.map(|()| None);
             }
-            () = answers.rest(moment), if may_rest => {}
+            // Not without a further request: half a header would get its time again after each rest.
+            () = answers.rest(before, moment) => {}
         }
         // hyper's buffers, of 16 KiB, go.
         let parts = connection.into_parts();
-        Ok(Some(parts.io.into_inner().with(parts.read_buf)))
+        Ok(Some(parts.io.into_inner().with(&parts.read_buf)))
     }
 
     async fn serve_http2(
@@ -193,7 +195,8 @@ impl Connections {
         http2
     }
 
-    /// Runs a connection to its end, which is near when the service stops or the client is idle.
+    /// Runs a connection to its end. When the service stops, and whenever the client is idle, a client
+    /// that has asked since the last such time, or since this began, is told to leave; any other is cut.
     async fn run<C: GracefulConnection<Error: Display>, I: Future<Output = ()>>(
         &self,
         mut connection: Pin<&mut C>,
@@ -210,9 +213,9 @@ impl Connections {
                 () = idle() => {}
             }
             let now = answers.asked();
-            // hyper would wait for the rest of a greeting or a request that is not all there, and
-            // for a client that was told to leave and does not.
             if now == before {
+                // hyper would wait for the rest of a greeting or a request that is not all there, and
+                // for a client that was told to leave and does not.
                 return Err("no further request was finished".to_owned());
             }
             before = now;

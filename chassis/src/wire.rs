@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use rustix::net::{RecvFlags, recv};
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
@@ -39,8 +39,9 @@ impl Wire {
     }
 
     /// The same, of which this was read already.
-    pub(crate) fn with(self, unused: Bytes) -> Self {
-        Self { unused, ..self }
+    pub(crate) fn with(self, unused: &[u8]) -> Self {
+        // A copy, because even no bytes would keep the whole buffer that they are a part of.
+        Self { unused: Bytes::copy_from_slice(unused), ..self }
     }
 
     /// Whether something was read already.
@@ -95,8 +96,7 @@ impl AsyncRead for Wire {
             return self.stream.as_mut().poll_read(context, buffer);
         }
         let taken = self.unused.len().min(buffer.remaining());
-        buffer.put_slice(&self.unused[..taken]);
-        self.unused.advance(taken);
+        buffer.put_slice(&self.unused.split_to(taken));
         Poll::Ready(Ok(()))
     }
 }

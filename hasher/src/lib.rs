@@ -12,7 +12,7 @@ use axum::{
     extract::State,
     http::{StatusCode, header::CONTENT_TYPE},
     response::{Html, IntoResponse, Response},
-    routing::{get, post},
+    routing::{any, post},
 };
 use chassis::{ByteSize, ServerTiming, trace};
 use sha2::{Digest, Sha256};
@@ -44,12 +44,14 @@ struct Hasher {
 
 /// The routes of hasher. Simulated delays end at once when `stop` is cancelled.
 pub fn router(settings: &Settings, stop: CancellationToken) -> Router {
-    let not_found =
-        || async { timed(StatusCode::NOT_FOUND.into_response(), Instant::now(), Duration::ZERO) };
+    let refuse = |status: StatusCode| {
+        async move || timed(status.into_response(), Instant::now(), Duration::ZERO)
+    };
+    let not_found = refuse(StatusCode::NOT_FOUND);
     Router::new()
         // Like the original, a method that has no route is not found rather than not allowed.
-        .route("/", get(index).post(hash).fallback(not_found))
-        .route("/blocks/32", post(hash_blocks).fallback(not_found))
+        .route("/", any(not_found).get(index).post(hash))
+        .route("/blocks/32", post(hash_blocks).fallback(refuse(StatusCode::METHOD_NOT_ALLOWED)))
         .fallback(not_found)
         .with_state(Hasher { settings: settings.clone(), stop })
 }
@@ -157,7 +159,9 @@ mod tests {
     #[tokio::test]
     async fn every_answer_tells_its_timing() {
         let router = router(&defaults(), CancellationToken::new());
-        for (method, path) in [("GET", "/"), ("POST", "/"), ("PUT", "/"), ("POST", "/x")] {
+        for (method, path) in
+            [("GET", "/"), ("POST", "/"), ("PUT", "/"), ("POST", "/x"), ("GET", "/blocks/32")]
+        {
             let request = Request::builder().method(method).uri(path).body(Body::empty());
             let answer = router.clone().oneshot(request.unwrap()).await.unwrap();
             assert!(answer.headers().contains_key("server-timing"), "{method} {path}");

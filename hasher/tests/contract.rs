@@ -184,7 +184,8 @@ fn everything_else_is_not_found() {
     for (method, path) in
         [("POST", "/x"), ("GET", "/x"), ("PUT", "/"), ("DELETE", "/"), ("BREW", "/")]
     {
-        assert_eq!(request(service.address, method, path).status, 404, "{method} {path}");
+        let answer = request(service.address, method, path);
+        assert_eq!((answer.status, answer.header("allow")), (404, None), "{method} {path}");
     }
 }
 
@@ -271,8 +272,16 @@ fn each_block_of_a_batch_has_its_line() {
         assert!(answer.header("content-type").unwrap().starts_with("text/plain"));
     }
     assert_eq!(post_blocks(&service, &[b'a'; 32]).text(), lines(&[b'a'; 32]));
-    assert_eq!(request(service.address, "GET", "/blocks/32").status, 404);
     assert_eq!(post(service.address, &[b'a'; 32]).text(), lines(&[b'a'; 32]).trim_end());
+}
+
+#[test]
+fn batches_are_only_posted() {
+    let service = without_delay();
+    for method in ["GET", "HEAD", "OPTIONS", "PUT"] {
+        let answer = request(service.address, method, "/blocks/32");
+        assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")), "{method}");
+    }
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use std::{num::NonZero, time::Duration};
 
 use chassis::Shutdown;
+use testkit::PATIENCE;
 use tokio::{
-    runtime::Builder,
+    runtime::{Builder, Handle},
     time::{sleep, timeout},
 };
 use worker::{Connections, Settings};
@@ -36,17 +37,22 @@ fn ends_soon(connections: Connections, delay: Duration, delays: Delays, sent: u6
     runtime.block_on(async {
         let peers = |http| Counted(http, requests.clone());
         let worker = crate::worker(settings, delays, &services, peers);
+        let tasks = Handle::current().metrics();
+        let others = tasks.num_alive_tasks();
         let running = tokio::spawn(worker.run(stop.clone(), Duration::from_secs(1)));
-        while requests.lock().unwrap().values().sum::<u64>() < sent * u64::from(LOOPS) {
-            sleep(Duration::from_millis(10)).await;
-        }
-        // The last ones have been sent, and each loop waits.
-        sleep(Duration::from_millis(500)).await;
+        let wait = async {
+            // A loop that has sent nothing shows only as a task beside the worker's own.
+            while tasks.num_alive_tasks() <= others + usize::from(LOOPS)
+                || requests.lock().unwrap().values().sum::<u64>() < sent * u64::from(LOOPS)
+            {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, wait).await.expect("all loops wait");
+        // Time for one more request of a loop that does not.
+        sleep(Duration::from_millis(50)).await;
         let requests = requests.lock().unwrap().clone();
-        assert!(
-            requests.values().all(|&requests| requests == sent),
-            "{connections:?}: {requests:?}"
-        );
+        assert!(requests.values().all(|&by_one| by_one == sent), "{connections:?}: {requests:?}");
         stop.cancel();
         let ended = timeout(Duration::from_secs(2), running).await;
         assert!(ended.is_ok_and(|ended| ended.is_ok()), "{connections:?}, {delay:?}, {delays:?}");
