@@ -31,6 +31,9 @@ use crate::{
     peers::PeerError,
 };
 
+/// The most bytes of the first line of a request, without its path, and of the line that ends its head.
+const LINE: usize = 64;
+
 /// The bytes that a head has at most, as a rule.
 const FEW: usize = 1024;
 
@@ -38,7 +41,7 @@ const FEW: usize = 1024;
 const MOST: usize = 64 * 1024;
 
 /// A request as it is sent: its head and its body.
-pub(crate) type Message = [Bytes; 2];
+pub(crate) type Message = (Vec<u8>, Bytes);
 
 /// What waits for the answer to a request; none once it has begun to come.
 pub(crate) type Waiting = Option<Call<RecvResponse>>;
@@ -53,7 +56,7 @@ pub(crate) fn message(request: Request<Bytes>) -> Result<(Message, Waiting), Box
     let line = |(name, value): (&HeaderName, &HeaderValue)| {
         name.as_str().len() + ": \r\n".len() + value.len()
     };
-    let length = path + FEW / 8 + parts.headers.iter().map(line).sum::<usize>();
+    let length = LINE + path + parts.headers.iter().map(line).sum::<usize>();
     let mut head = vec![0; length];
     let mut call = Call::new(Request::from_parts(parts, ()))?.proceed();
     let written = call.write(&mut head)?;
@@ -66,19 +69,19 @@ pub(crate) fn message(request: Request<Bytes>) -> Result<(Message, Waiting), Box
         Some(SendRequestResult::RecvResponse(call)) => Some(call),
         _ => None,
     };
-    Ok(([head.into(), body], waiting))
+    Ok(((head, body), waiting))
 }
 
 /// Sends a request and returns the whole answer, of up to `limit` bytes, and whether the connection is
 /// good for another. Both at once, since an answer may come before all is sent.
 pub(crate) async fn exchange(
     stream: &mut TcpStream,
-    [head, body]: Message,
+    (head, body): &Message,
     waiting: &mut Waiting,
     limit: usize,
 ) -> Result<(Response<Bytes>, bool), BoxError> {
     let (mut from_peer, mut to_peer) = stream.split();
-    let mut message = head.chain(body);
+    let mut message = Buf::chain(&head[..], &body[..]);
     let sending = async {
         // A peer that takes no more may have answered why, and if not, reading tells.
         let _ = to_peer.write_all_buf(&mut message).await;

@@ -72,8 +72,7 @@ impl Kept {
                     let (message, mut waiting) = written?;
                     loop {
                         let (mut stream, is_new) = self.stream(idle).await?;
-                        let message = message.clone();
-                        match http1::exchange(&mut stream, message, &mut waiting, limit).await {
+                        match http1::exchange(&mut stream, &message, &mut waiting, limit).await {
                             Ok((answer, is_reusable)) => {
                                 if is_reusable {
                                     lock(idle).push(stream);

@@ -161,7 +161,11 @@ impl<P: Peers> Worker<P> {
 
     async fn work_once(&self, halt: &CancellationToken) -> Result<bool> {
         debug!("Doing {} of work", units(self.settings.batch.get()));
-        let bytes = halt.run_until_cancelled(pin!(self.pause_and_get_random_bytes(halt))).await;
+        self.pause(halt).await;
+        if halt.is_cancelled() {
+            return Ok(false);
+        }
+        let bytes = halt.run_until_cancelled(pin!(self.random_bytes())).await;
         let Some(bytes) = bytes.transpose()? else {
             return Ok(false);
         };
@@ -180,9 +184,13 @@ impl<P: Peers> Worker<P> {
         Ok(true)
     }
 
-    async fn pause_and_get_random_bytes(&self, halt: &CancellationToken) -> Result<Bytes> {
+    /// Ends at once when the worker is told to stop.
+    async fn pause(&self, halt: &CancellationToken) {
         let pause = trace::span("pause", chassis::simulate(self.settings.delay, halt));
         self.insight.pause(pause.await);
+    }
+
+    async fn random_bytes(&self) -> Result<Bytes> {
         let asked = Instant::now();
         self.insight.rng(asked, self.questions.random_bytes(&self.peers).await)
     }
