@@ -3,9 +3,9 @@
 //! What runs for each request is no async function: those keep what they are given twice, and a
 //! request would be copied from one to the next.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{error, sync::Arc, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use bytes::Bytes;
 use futures_util::{FutureExt, TryFutureExt, future::Either};
 use http::{Request, Response};
@@ -18,10 +18,10 @@ use crate::{
     BaseUrl, Connections, Peers, Resolver, Settings,
     connect::{CONNECT_TIMEOUT, Shuffled, no_connection},
     kept::Kept,
-    peers::PeerError,
+    peers::{PeerError, Unanswered},
 };
 
-pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
+pub(crate) type BoxError = Box<dyn error::Error + Send + Sync>;
 
 /// The peers over HTTP.
 pub struct Http {
@@ -91,7 +91,10 @@ impl Peers for Http {
         limit: usize,
     ) -> impl Future<Output = Result<Response<Bytes>>> + Send {
         timeout(self.timeout, self.fetch(request, limit)).map(move |answer| match answer {
-            Ok(answer) => Ok(answer.map_err(|error| trouble(error, limit))?),
+            Ok(answer) => answer.map_err(|error| match error.downcast::<Unanswered>() {
+                Ok(unanswered) => Error::from(*unanswered),
+                Err(error) => trouble(error, limit).into(),
+            }),
             Err(_) => {
                 let text = format!("no answer within {:?}", self.timeout);
                 Err(PeerError::new("timeout", text).into())
@@ -131,7 +134,9 @@ pub(crate) fn too_long(limit: usize) -> PeerError {
 }
 
 /// The innermost error, which says what happened; the outer ones say where in the client.
-pub(crate) fn root_cause<'a>(mut error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+pub(crate) fn root_cause<'a>(
+    mut error: &'a (dyn error::Error + 'static),
+) -> &'a (dyn error::Error + 'static) {
     while let Some(source) = error.source() {
         error = source;
     }

@@ -1,7 +1,8 @@
 //! One request and its answer over a connection of HTTP/1.1.
 //!
 //! A connection has buffers only while bytes come and go, since thousands of loops wait for thousands
-//! of answers.
+//! of answers. ureq-proto knows the protocol; it refuses a `100 Continue` with headers, and the size of
+//! a chunk with a long extension.
 
 use std::{
     convert::Infallible,
@@ -11,8 +12,8 @@ use std::{
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::{
-    HeaderName, HeaderValue, Request, Response, Version,
-    header::{CONNECTION, CONTENT_LENGTH},
+    HeaderName, HeaderValue, Request, Response, StatusCode, Version,
+    header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -28,7 +29,7 @@ use ureq_proto::{
 
 use crate::{
     http::{BoxError, too_long},
-    peers::PeerError,
+    peers::{PeerError, Unanswered},
 };
 
 /// The most bytes of the first line of a request, without its path, and of the line that ends its head.
@@ -37,17 +38,20 @@ const LINE: usize = 64;
 /// The bytes that a head has at most, as a rule.
 const FEW: usize = 1024;
 
-/// The most bytes that a head, or what stands between two chunks, may have.
+/// The most bytes that a head, all hints before it, or what stands between two chunks may have.
 const MOST: usize = 64 * 1024;
 
-/// A request as it is sent: its head and its body.
-pub(crate) type Message = (Vec<u8>, Bytes);
+const CLOSED: &str = "connection closed before message completed";
 
-/// What waits for the answer to a request; none once it has begun to come.
-pub(crate) type Waiting = Option<Call<RecvResponse>>;
+/// A request that is written down: its head, its body, and what waits for the answer.
+pub(crate) struct Message {
+    head: Vec<u8>,
+    body: Bytes,
+    call: Box<Call<RecvResponse>>,
+}
 
 /// Writes a request down.
-pub(crate) fn message(request: Request<Bytes>) -> Result<(Message, Waiting), BoxError> {
+pub(crate) fn message(request: Request<Bytes>) -> Result<Message, BoxError> {
     let (mut parts, body) = request.into_parts();
     if !body.is_empty() {
         parts.headers.insert(CONTENT_LENGTH, body.len().into());
@@ -61,7 +65,7 @@ pub(crate) fn message(request: Request<Bytes>) -> Result<(Message, Waiting), Box
     let mut call = Call::new(Request::from_parts(parts, ()))?.proceed();
     let written = call.write(&mut head)?;
     head.truncate(written);
-    let waiting = match call.proceed()? {
+    let call = match call.proceed()? {
         Some(SendRequestResult::SendBody(mut call)) => {
             call.consume_direct_write(body.len())?;
             call.proceed()
@@ -69,76 +73,91 @@ pub(crate) fn message(request: Request<Bytes>) -> Result<(Message, Waiting), Box
         Some(SendRequestResult::RecvResponse(call)) => Some(call),
         _ => None,
     };
-    Ok(((head, body), waiting))
+    let call = call.ok_or_else(|| broken("no request of this kind is sent"))?;
+    Ok(Message { head, body, call: Box::new(call) })
 }
 
 /// Sends a request and returns the whole answer, of up to `limit` bytes, and whether the connection is
-/// good for another. Both at once, since an answer may come before all is sent.
+/// good for another. Both at once, since an answer may come before all is sent. Fails with
+/// [`Unanswered`] if the connection ends first.
 pub(crate) async fn exchange(
     stream: &mut TcpStream,
-    (head, body): &Message,
-    waiting: &mut Waiting,
+    Message { head, body, call }: Message,
     limit: usize,
 ) -> Result<(Response<Bytes>, bool), BoxError> {
     let (mut from_peer, mut to_peer) = stream.split();
-    let mut message = Buf::chain(&head[..], &body[..]);
+    let (mut message, mut refused) = (Buf::chain(&head[..], &body[..]), None);
     let sending = async {
-        // A peer that takes no more may have answered why, and if not, reading tells.
-        let _ = to_peer.write_all_buf(&mut message).await;
+        // A peer that takes no more may have answered why: reading tells.
+        refused = to_peer.write_all_buf(&mut message).await.err();
         pending::<Infallible>().await
     };
-    let (answer, is_reusable) = tokio::select! {
+    let answer = tokio::select! {
         biased;
         never = sending => match never {},
-        answer = receive(&mut from_peer, waiting, limit) => answer?,
+        answer = receive(&mut from_peer, call, limit) => answer,
     };
-    Ok((answer, is_reusable && !message.has_remaining()))
+    match (answer, refused) {
+        (Ok((answer, is_reusable)), _) => Ok((answer, is_reusable && !message.has_remaining())),
+        (Err(error), Some(cause)) if error.is::<Unanswered>() => {
+            Err(Unanswered(cause.to_string()).into())
+        }
+        (Err(error), _) => Err(error),
+    }
 }
 
 async fn receive(
     stream: &mut ReadHalf<'_>,
-    waiting: &mut Waiting,
+    mut call: Box<Call<RecvResponse>>,
     limit: usize,
 ) -> Result<(Response<Bytes>, bool), BoxError> {
     let mut input = BytesMut::new();
-    let closed = || broken("connection closed before message completed");
-    if read(stream, &mut input, limit + FEW).await? == 0 {
-        return Err(closed());
+    match read(stream, &mut input, limit + FEW).await {
+        Ok(0) => return Err(Unanswered(CLOSED.to_owned()).into()),
+        Err(error) => return Err(Unanswered(error.to_string()).into()),
+        Ok(_) => {}
     }
-    let mut call = waiting.take().ok_or_else(closed)?;
+    let mut hints = 0;
     let head = loop {
         let (used, head) = call.try_response(&input, false)?;
         input.advance(used);
+        hints += used;
         match head {
             Some(head) => break head,
+            None if hints.max(input.len()) > MOST => {
+                return Err(broken("a head of more than 64 kB came"));
+            }
             None if used > 0 => {}
-            None if input.len() > MOST => return Err(broken("a head of more than 64 kB came")),
-            None if read(stream, &mut input, FEW).await? == 0 => return Err(closed()),
+            None if read(stream, &mut input, FEW).await? == 0 => return Err(broken(CLOSED)),
             None => {}
         }
     };
-    let body = match call.proceed() {
+    let (length, rest) = match call.proceed() {
         Some(RecvResponseResult::RecvBody(call)) => match call.body_mode() {
-            BodyMode::LengthDelimited(length) => {
-                whole(stream, length, &mut input, limit).await.map(|body| (body, true))
-            }
-            mode => {
-                let body = pieces(stream, call, &mut input, limit).await;
-                body.map(|body| (body, mode != BodyMode::CloseDelimited))
-            }
+            BodyMode::LengthDelimited(length) => (length, None),
+            _ => (0, Some(call)),
         },
-        result => Ok((Bytes::new(), result.is_some())),
+        _ => (0, None),
     };
-    let (body, is_delimited) = body?;
+    let is_delimited =
+        rest.as_ref().is_none_or(|call| call.body_mode() != BodyMode::CloseDelimited);
+    let body = match rest {
+        // In a box, since few answers need it and all would have its size.
+        Some(call) => Box::pin(pieces(stream, call, &mut input, limit)).await?,
+        None => whole(stream, length, &mut input, limit).await?,
+    };
     let is_reusable = is_delimited && input.is_empty() && is_kept(&head);
     Ok((head.map(|()| body), is_reusable))
 }
 
-/// Whether the peer keeps the connection after this answer.
+/// Whether the peer keeps the connection after this answer, and there is no doubt where it ends.
 fn is_kept(head: &Response<()>) -> bool {
-    let values = head.headers().get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let headers = head.headers();
+    let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
     let mut options = values.flat_map(|value| value.split(','));
     head.version() == Version::HTTP_11
+        && head.status() != StatusCode::SWITCHING_PROTOCOLS
+        && !(headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH))
         && !options.any(|option| option.trim().eq_ignore_ascii_case("close"))
 }
 

@@ -3,7 +3,10 @@
 
 use std::{
     io,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,7 +23,7 @@ use crate::{
     connect::{CONNECT_TIMEOUT, connect, no_connection},
     http::{BoxError, collect, root_cause},
     http1,
-    peers::PeerError,
+    peers::{PeerError, Unanswered},
 };
 
 /// How often a peer that owes answers over HTTP/2 is asked whether it is still there.
@@ -36,11 +39,22 @@ pub(crate) struct Kept {
 enum Connections {
     /// Those that no request uses right now, and the host that each request names.
     Http1(Mutex<Vec<TcpStream>>, HeaderValue),
-    Http2(Shared),
+    Http2(sync::Mutex<Shared>),
 }
 
-/// The connection that all requests share, and its number.
-type Shared = sync::Mutex<(Option<SendRequest<Full<Bytes>>>, u64)>;
+/// The connection that all requests share.
+#[derive(Default)]
+struct Shared {
+    open: Option<Open>,
+    /// Whether the peer has ever answered.
+    is_known: bool,
+}
+
+#[derive(Clone)]
+struct Open {
+    connection: SendRequest<Full<Bytes>>,
+    has_answered: Arc<AtomicBool>,
+}
 
 impl Kept {
     /// No connection yet.
@@ -67,44 +81,35 @@ impl Kept {
         match &self.connections {
             Connections::Http1(idle, host) => {
                 request.headers_mut().insert(HOST, host.clone());
-                let written = http1::message(request);
+                let message = http1::message(request);
                 Either::Left(async move {
-                    let (message, mut waiting) = written?;
-                    loop {
-                        let (mut stream, is_new) = self.stream(idle).await?;
-                        match http1::exchange(&mut stream, &message, &mut waiting, limit).await {
-                            Ok((answer, is_reusable)) => {
-                                if is_reusable {
-                                    lock(idle).push(stream);
-                                }
-                                return Ok(answer);
-                            }
-                            // The peer has closed the connection, and not begun to answer.
-                            Err(_) if !is_new && waiting.is_some() => {}
-                            Err(error) => return Err(error),
-                        }
+                    let message = message?;
+                    let (mut stream, is_new) = self.stream(idle).await?;
+                    let answer = http1::exchange(&mut stream, message, limit).await;
+                    let (answer, is_reusable) = answer.map_err(|error| blame(is_new, error))?;
+                    if is_reusable {
+                        lock(idle).push(stream);
                     }
+                    Ok(answer)
                 })
             }
             Connections::Http2(shared) => {
                 let request = request.map(Full::new);
                 Either::Right(async move {
-                    let mut failed = None;
-                    loop {
-                        let (mut connection, number, is_new) = self.http2(shared, failed).await?;
-                        match connection.send_request(request.clone()).await {
-                            Ok(answer) => return collect(answer, limit).await,
-                            // The peer has ended the connection, and not begun to answer.
-                            Err(_) if !is_new => failed = Some(number),
-                            Err(error) => return Err(unspoken(&error)),
+                    let Open { mut connection, has_answered } = self.http2(shared).await?;
+                    match connection.send_request(request).await {
+                        Ok(answer) => {
+                            has_answered.store(true, Ordering::Relaxed);
+                            collect(answer, limit).await
                         }
+                        Err(error) => Err(shared.lock().await.replaced(&has_answered, &error)),
                     }
                 })
             }
         }
     }
 
-    /// A connection that is open and says nothing, and whether it is new.
+    /// A connection that is open and says nothing, as far as is known, and whether it is new.
     async fn stream(&self, idle: &Mutex<Vec<TcpStream>>) -> Result<(TcpStream, bool), BoxError> {
         while let Some(stream) = pop(idle) {
             let is_silent = stream.try_read(&mut [0]);
@@ -116,24 +121,19 @@ impl Kept {
         Ok((Box::pin(connect(&self.resolver, &self.authority)).await?, true))
     }
 
-    /// The connection that all share, unless that is the one that has failed; its number, and whether
-    /// it is new.
-    async fn http2(
-        &self,
-        shared: &Shared,
-        failed: Option<u64>,
-    ) -> Result<(SendRequest<Full<Bytes>>, u64, bool), BoxError> {
+    /// The connection that all share.
+    async fn http2(&self, shared: &sync::Mutex<Shared>) -> Result<Open, BoxError> {
         // One connects and all others wait for it, none of them longer than for a connection.
         let connection = async {
             let mut shared = shared.lock().await;
-            let (connection, number) = &mut *shared;
-            let is_good = |open: &&SendRequest<_>| !open.is_closed() && failed != Some(*number);
-            if let Some(connection) = connection.as_ref().filter(is_good) {
-                return Ok((connection.clone(), *number, false));
+            match &shared.open {
+                Some(open) if !open.connection.is_closed() => Ok(open.clone()),
+                _ => {
+                    let connection = Box::pin(self.connect_http2()).await?;
+                    let has_answered = Arc::default();
+                    Ok(shared.open.insert(Open { connection, has_answered }).clone())
+                }
             }
-            let new = Box::pin(self.connect_http2()).await?;
-            *number += 1;
-            Ok((connection.insert(new).clone(), *number, true))
         };
         timeout(CONNECT_TIMEOUT, connection).await.map_err(|_| no_connection())?
     }
@@ -150,16 +150,33 @@ impl Kept {
     }
 }
 
-/// What a peer that does not speak HTTP/2 answers makes no sense.
-fn unspoken(error: &hyper::Error) -> BoxError {
-    let text = format!("{}; does it speak HTTP/2, as the original does not?", root_cause(error));
-    PeerError::new("other", text).into()
+impl Shared {
+    /// A request has failed on a connection, which gets no further ones. Returns what is to be told.
+    fn replaced(&mut self, has_answered: &Arc<AtomicBool>, error: &hyper::Error) -> BoxError {
+        self.open.take_if(|open| Arc::ptr_eq(&open.has_answered, has_answered));
+        let is_new = !has_answered.load(Ordering::Relaxed);
+        self.is_known |= !is_new;
+        // What a peer that does not speak HTTP/2 answers makes no sense.
+        let doubt = "; does it speak HTTP/2, as the original does not?";
+        let doubt = if self.is_known { "" } else { doubt };
+        blame(is_new, Unanswered(format!("{}{doubt}", root_cause(error))).into())
+    }
+}
+
+/// A connection that has answered before may end at any time, for a good reason; a new one may not.
+fn blame(is_new: bool, error: BoxError) -> BoxError {
+    match error.downcast::<Unanswered>() {
+        Ok(unanswered) if is_new => PeerError::new("other", unanswered.0).into(),
+        Ok(unanswered) => unanswered,
+        Err(error) => error,
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A function of its own, so that the lock is not held where it is called.
 fn pop<T>(idle: &Mutex<Vec<T>>) -> Option<T> {
     lock(idle).pop()
 }

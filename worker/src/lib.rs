@@ -25,7 +25,7 @@ pub use crate::{
     insight::{Insight, Watch},
     metrics::Metrics,
     mine::Worker,
-    peers::{BaseUrl, Peers},
+    peers::{BaseUrl, Peers, Unanswered},
 };
 
 /// How connections to rng and hasher are used.

@@ -21,7 +21,8 @@ const MAX_ANSWER: usize = 1024;
 
 /// How requests reach the peers: over HTTP in life, straight into their routers in a simulation.
 pub trait Peers: Send + Sync + 'static {
-    /// Sends a request and returns the whole answer, whatever its status, of up to `limit` bytes.
+    /// Sends a request and returns the whole answer, whatever its status, of up to `limit` bytes. Fails
+    /// with [`Unanswered`] when it is to be sent again.
     fn send(
         &self,
         request: Request<Bytes>,
@@ -109,6 +110,19 @@ impl fmt::Display for PeerError {
 
 impl Error for PeerError {}
 
+/// A connection that was open already has ended instead of bringing an answer, and why. Asking again is
+/// right, since nothing is counted before an answer is there.
+#[derive(Debug)]
+pub struct Unanswered(pub(crate) String);
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Unanswered {}
+
 /// The hashes of a batch, checked: lowercase hex, in lines where there is more than one.
 pub(crate) struct Hashes(Bytes);
 
@@ -147,9 +161,12 @@ impl Questions {
             true => Ok(body),
             false => Err(format!("{} bytes came instead of {right}", body.len())),
         };
-        let mut request = Request::new(Bytes::new());
-        *request.uri_mut() = uri.clone();
-        trace::call("GET rng", exchange(peers, request, right, "", check))
+        let question = || {
+            let mut request = Request::new(Bytes::new());
+            *request.uri_mut() = uri.clone();
+            request
+        };
+        trace::call("GET rng", exchange(peers, question, right, "", check))
             .await
             .with_context(|| rng.to_string())
     }
@@ -168,12 +185,15 @@ impl Questions {
                 false => Err(format!("something else came instead of {DIGITS} hex digits")),
             }
         };
-        let mut request = Request::new(bytes);
-        (*request.method_mut(), *request.uri_mut()) = (Method::POST, uri.clone());
-        let octets = HeaderValue::from_static("application/octet-stream");
-        request.headers_mut().insert(CONTENT_TYPE, octets);
+        let question = || {
+            let mut request = Request::new(bytes.clone());
+            (*request.method_mut(), *request.uri_mut()) = (Method::POST, uri.clone());
+            let octets = HeaderValue::from_static("application/octet-stream");
+            request.headers_mut().insert(CONTENT_TYPE, octets);
+            request
+        };
         let unknown = if self.batch == 1 { "" } else { "; the original knows only BATCH=1" };
-        trace::call("POST hasher", exchange(peers, request, right, unknown, check))
+        trace::call("POST hasher", exchange(peers, question, right, unknown, check))
             .await
             .with_context(|| hasher.to_string())
     }
@@ -189,18 +209,24 @@ fn is_hash(line: &[u8]) -> bool {
     digits && (end.is_empty() || end == b"\n")
 }
 
-/// Sends a request and checks the answer, whose body has so many bytes if it is right. `unknown` is
+/// Sends a question and checks the answer, whose body has so many bytes if it is right. `unknown` is
 /// what else is to be said of a peer that does not know what it was asked for.
 async fn exchange<T>(
     peers: &impl Peers,
-    mut request: Request<Bytes>,
+    question: impl Fn() -> Request<Bytes>,
     right: usize,
     unknown: &str,
     check: impl FnOnce(Bytes) -> Result<T, String>,
 ) -> Result<Answer<T>> {
-    trace::inject(request.headers_mut());
-    // In a box, since it is large and what is around it would copy it again and again.
-    let answer = Box::pin(peers.send(request, right.max(MAX_ANSWER))).await?;
+    let answer = loop {
+        let mut request = question();
+        trace::inject(request.headers_mut());
+        // In a box, since it is large and what is around it would copy it again and again.
+        match Box::pin(peers.send(request, right.max(MAX_ANSWER))).await {
+            Err(error) if error.is::<Unanswered>() => {}
+            answer => break answer?,
+        }
+    };
     if answer.status() != StatusCode::OK {
         let status = answer.status();
         let unknown = if status == StatusCode::NOT_FOUND { unknown } else { "" };

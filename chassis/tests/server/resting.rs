@@ -67,6 +67,7 @@ fn assert_rests_after(service: &Service, pieces: &[&str]) {
 #[test]
 fn a_connection_rests_again_after_half_a_request() {
     let maximum = getrlimit(Resource::Nofile).maximum;
+    assert!(maximum.is_none_or(|maximum| maximum > 2100), "ulimit -Hn of {maximum:?} is too low");
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
     let (half, end) = GET.split_at(HALF);
     let behind = [GET, half].concat();

@@ -67,19 +67,21 @@ pub(crate) async fn run<P: Peers>(
         };
         let (cpu, ()) = tokio::join!(warm_up, mining);
         let (elapsed, cpu) = (begin.elapsed(), cpu_time() - cpu);
+        let interrupted = stop.is_cancelled();
         let failed = failed.iter().filter(|intended| **intended >= begin);
         let mut not_done = schedule.not_begun().await;
         not_done.extend(failed.map(|intended| (intended.elapsed(), 1)));
         record.not_done(&not_done);
         Course {
-            // Waiting for an answer that never came is no part of the measurement.
-            took: match pace.duration {
-                Some(duration) if duration < elapsed => duration.max(record.last()),
-                _ => elapsed,
+            // Waiting for an answer that never came, or does not count, is no part of it.
+            took: match pace.duration.filter(|duration| *duration < elapsed) {
+                _ if interrupted => elapsed,
+                Some(duration) => duration.max(record.last()),
+                None => record.last(),
             },
             cpu,
             not_done: not_done.iter().map(|(_, units)| units * batch).sum(),
-            interrupted: stop.is_cancelled(),
+            interrupted,
         }
     };
     let mining = progress::shown(pace, record, mining);
@@ -110,7 +112,7 @@ impl<P: Peers> Loop<P> {
                     continue;
                 }
             }
-            let intended = match failed.take() {
+            let intended = match failed.take().filter(|failed| self.schedule.is_due(*failed)) {
                 Some(intended) => intended,
                 None => stop.run_until_cancelled(self.schedule.next()).await??,
             };

@@ -115,6 +115,11 @@ impl Schedule {
         intended >= self.begin || Instant::now() >= self.begin && self.take(self.begin)
     }
 
+    /// Whether a unit of work that has failed is still to be done: with the warm-up ends its work.
+    pub(crate) fn is_due(&self, intended: Instant) -> bool {
+        intended >= self.begin || Instant::now() < self.begin
+    }
+
     /// A unit of work that failed has to be done again.
     pub(crate) fn give_back(&self, intended: Instant) {
         if let Some(left) = self.left(intended) {

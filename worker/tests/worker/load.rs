@@ -4,7 +4,7 @@ use std::{
     net::TcpStream,
     sync::atomic::{AtomicBool, Ordering},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -246,7 +246,7 @@ fn failing(times: u64) -> Peer {
 fn an_open_loop_does_again_what_failed_and_its_latency_goes_on() {
     let Some(redis) = Redis::start() else { return };
     let settings = [
-        ("DURATION", "1s"),
+        ("HASHES", "50"),
         ("RATE", "50"),
         ("CONCURRENCY", "4"),
         ("OUTPUT", "json"),
@@ -307,6 +307,47 @@ fn what_is_done_after_the_warm_up_counts_whenever_it_was_begun() {
         ["unit", "hasher"].map(|stage| number(&report["latencies"][stage]["count"]));
     // One may have been answered just before the end of the warm-up, and be counted just after it.
     assert!(units == hashes && (answers..=answers + 1).contains(&units), "{report}");
+}
+
+#[test]
+fn what_failed_in_the_warm_up_is_no_backlog_of_the_measurement() {
+    let Some(redis) = Redis::start() else { return };
+    let begun = Instant::now();
+    let hasher = Peer::open(move |peer: &Peer, body: &[u8], stream: &mut TcpStream| {
+        match begun.elapsed() < Duration::from_millis(1300) {
+            true => {
+                peer::only(*b"HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n")(peer, body, stream)
+            }
+            false => peer::hash(peer, body, stream),
+        }
+    });
+    let settings = [
+        ("HASHES", "40"),
+        ("RATE", "20"),
+        ("WARM_UP", "1s"),
+        ("CONCURRENCY", "4"),
+        ("OUTPUT", "json"),
+        ("EXPECT", "hashes=40,unit.max<1s"),
+    ];
+    let (code, report, errors) = json(worker(&Peer::rng(), &hasher, &redis.url(), &settings));
+    assert_eq!(code, Some(0), "{errors}\n{report}");
+}
+
+#[test]
+fn a_load_of_so_many_hashes_takes_until_the_last_of_them() {
+    let Some(redis) = Redis::start() else { return };
+    // One that was begun in the warm-up is late, and does not count when the others are done.
+    let late = late_once();
+    let settings = [
+        ("HASHES", "5"),
+        ("WARM_UP", "300ms"),
+        ("CONCURRENCY", "2"),
+        ("OUTPUT", "json"),
+        ("EXPECT", "hashes=5"),
+    ];
+    let (code, report, errors) = json(worker(&Peer::rng(), &late, &redis.url(), &settings));
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(report["seconds"].as_f64().unwrap() < 0.5, "{report}");
 }
 
 #[test]

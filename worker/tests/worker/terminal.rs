@@ -3,16 +3,27 @@
 use std::{
     fs::File,
     io::Read,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
+    thread,
 };
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use testkit::{FREE_PORTS, Redis};
 
-use crate::peer::Peer;
+use crate::{PATIENCE, eventually, peer::Peer};
 
 /// Goes to the begin of the line and erases it.
 const ERASE: &str = "\r\x1b[2K";
+
+/// Killed when dropped.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 #[test]
 fn the_log_of_a_load_does_not_stick_to_its_bar() {
@@ -23,7 +34,7 @@ fn the_log_of_a_load_does_not_stick_to_its_bar() {
     unlockpt(&terminal).unwrap();
     let name = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
     let stderr = File::options().read(true).write(true).open(name).unwrap();
-    let mut load = Command::new(env!("CARGO_BIN_EXE_worker"))
+    let load = Command::new(env!("CARGO_BIN_EXE_worker"))
         .env_clear()
         .envs(FREE_PORTS)
         .envs([("TERM", "xterm"), ("DURATION", "1s"), ("DELAY", "10ms"), ("INTERVAL", "100ms")])
@@ -32,11 +43,16 @@ fn the_log_of_a_load_does_not_stick_to_its_bar() {
         .stderr(stderr)
         .spawn()
         .unwrap();
-    let mut seen = Vec::new();
-    // It ends with an error when the load has.
-    let _ = File::from(terminal).read_to_end(&mut seen);
-    assert!(load.wait().unwrap().success());
-    let seen = String::from_utf8_lossy(&seen);
+    let mut load = Killed(load);
+    let reader = thread::spawn(move || {
+        let mut seen = Vec::new();
+        // It ends with an error when the load has.
+        let _ = File::from(terminal).read_to_end(&mut seen);
+        String::from_utf8_lossy(&seen).into_owned()
+    });
+    eventually(PATIENCE, "the load ends", || load.0.try_wait().unwrap().is_some());
+    assert!(load.0.wait().unwrap().success());
+    let seen = reader.join().unwrap();
     assert!(seen.contains(" hashes/s"), "{seen:?}");
     let lines: Vec<&str> = seen.split('\n').filter(|line| line.contains(" INFO ")).collect();
     assert!(lines.len() > 5, "{seen:?}");
