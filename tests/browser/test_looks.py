@@ -53,6 +53,14 @@ CLIPPED = """() => [...document.querySelectorAll("body *:not(svg, svg *)")].filt
 }).map((element) => element.outerHTML.slice(0, 80))"""
 
 
+# Numbers as those of a fast application after a day.
+LONG = """() => {
+    document.querySelector(".figures").classList.add("long");
+    for (const id of ["speed", "instant", "ceiling", "coins"]) document.getElementById(id).textContent = "12,345,678";
+    document.getElementById("hashes").textContent = "1,234,567,890";
+}"""
+
+
 def luminance(colour):
     linear = [c / 255 / 12.92 if c / 255 <= 0.04045 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in colour]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
@@ -99,13 +107,23 @@ def test_nothing_overlaps_or_is_cut_off_at_a_width_of(width, canary, visit):
     visitor = settled(visit(canary.url, viewport={"width": width, "height": 800}))
     assert visitor.page.evaluate("document.scrollingElement.scrollWidth") <= width
     assert visitor.page.evaluate(CLIPPED) == []
-    texts = visitor.page.evaluate(TEXTS)
+    assert_readable(visitor.page.evaluate(TEXTS), width)
+    visitor.picture(f"width-{width}")
+
+
+@pytest.mark.parametrize("width", [360, 800, 1000, 1440])
+def test_long_numbers_overlap_nothing_at_a_width_of(width, canary, visit):
+    visitor = settled(visit(canary.url, viewport={"width": width, "height": 800}))
+    # At once, since the next event brings the numbers that there are.
+    assert_readable(visitor.page.evaluate(f"() => {{ ({LONG})(); return ({TEXTS})(); }}"), width)
+
+
+def assert_readable(texts, width):
     assert len(texts) > 50
     outside = [text for text in texts if text["left"] < 0 or text["right"] > width]
     assert outside == []
     collisions = [(one, other) for i, one in enumerate(texts) for other in texts[:i] if overlaps(one, other)]
     assert collisions == []
-    visitor.picture(f"width-{width}")
 
 
 def test_nothing_moves_by_itself_when_less_motion_is_asked_for(canary, visit):

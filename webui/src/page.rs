@@ -24,6 +24,8 @@ const LATE: &str = "The counters are not being read";
 const MOST_ROWS: usize = 20;
 /// The most rngs that are named for each worker.
 const MOST_RNGS: usize = 3;
+/// The most characters of a number beside others, as in `99,999`.
+const SHORT: usize = 6;
 /// The most characters of a name, and of a sentence, that somebody wrote into the store.
 pub(crate) const NAME: usize = 64;
 const SENTENCE: usize = 200;
@@ -37,6 +39,8 @@ struct Dashboard<'a> {
     hashes: String,
     coins: String,
     ceiling: String,
+    /// Whether one of these numbers is too long to stand beside the speed.
+    long: bool,
     /// How much of the ceiling is reached.
     reached: String,
     /// Why there is no fresh reading.
@@ -107,12 +111,17 @@ pub(crate) fn fragment(history: &History, now: f64) -> askama::Result<String> {
         let finds = snapshot.finds.iter().filter(|find| is_hash(&find.hash));
         finds.map(move |find| (find.hash.as_str(), ago(find.at)))
     });
+    let (hashes, coins) = (count(|sample| sample.hashes), count(|sample| sample.coins));
+    let [speed_now, instant] =
+        [speed, instant(samples)].map(|it| it.map_or(NO_NUMBER.into(), rate));
     let dashboard = Dashboard {
         now,
-        speed: speed.map_or(NO_NUMBER.into(), rate),
-        instant: instant(samples).map_or(NO_NUMBER.into(), rate),
-        hashes: count(|sample| sample.hashes),
-        coins: count(|sample| sample.coins),
+        long: [&speed_now, &instant, &hashes, &coins].iter().any(|number| number.len() > SHORT)
+            || most.is_some_and(|most| rate(most).len() > SHORT),
+        speed: speed_now,
+        instant,
+        hashes,
+        coins,
         ceiling: most.map_or("unknown".into(), rate),
         reached: reached(speed, most),
         reason: unavailable.or(late.then_some(LATE)),
@@ -342,6 +351,15 @@ mod tests {
         assert!(html.contains(r#"<dd id="coins">77,160</dd>"#), "{html}");
         assert!(html.contains(r#"<p class="notice"></p>"#), "{html}");
         assert!(!html.contains("stale"), "{html}");
+    }
+
+    #[test]
+    fn long_numbers_have_a_line_of_their_own() {
+        for (hashes, class) in [(99_000, "figures"), (100_000, "figures long")] {
+            let sample = Sample { hashes, ..steady()[0].clone() };
+            let html = fragment(&[sample], 1_700_000_000.5, None).unwrap();
+            assert!(html.contains(&format!(r#"<dl class="{class}">"#)), "{html}");
+        }
     }
 
     #[test]
