@@ -218,9 +218,7 @@ fn errors_are_counted_by_kind_and_their_work_is_done_again() {
     let Some(redis) = Redis::start() else { return };
     let hasher =
         Peer::open(|peer: &Peer, body: &[u8], stream: &mut TcpStream| match peer.requests() {
-            2 => {
-                peer::only(*b"HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n")(peer, body, stream)
-            }
+            2 => broken(peer, body, stream),
             3 => peer::only(*b"")(peer, body, stream),
             4 => peer::only(peer::ok(b"no hash"))(peer, body, stream),
             _ => peer::hash(peer, body, stream),
@@ -234,11 +232,16 @@ fn errors_are_counted_by_kind_and_their_work_is_done_again() {
     assert_eq!(report["errors_by_peer"]["hasher"], by_kind);
 }
 
+/// Answers with an error, and ends the connection.
+fn broken(peer: &Peer, body: &[u8], stream: &mut TcpStream) -> bool {
+    peer::only(*b"HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n")(peer, body, stream)
+}
+
 /// A hasher that fails as often, and is good after that.
 fn failing(times: u64) -> Peer {
     Peer::open(move |peer: &Peer, body: &[u8], stream: &mut TcpStream| match peer.requests() {
         request if request > times => peer::hash(peer, body, stream),
-        _ => peer::only(*b"HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n")(peer, body, stream),
+        _ => broken(peer, body, stream),
     })
 }
 
@@ -315,9 +318,7 @@ fn what_failed_in_the_warm_up_is_no_backlog_of_the_measurement() {
     let begun = Instant::now();
     let hasher = Peer::open(move |peer: &Peer, body: &[u8], stream: &mut TcpStream| {
         match begun.elapsed() < Duration::from_millis(1300) {
-            true => {
-                peer::only(*b"HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n")(peer, body, stream)
-            }
+            true => broken(peer, body, stream),
             false => peer::hash(peer, body, stream),
         }
     });
