@@ -1,4 +1,4 @@
-//! The store in a file of its own, for the application in one process.
+//! The store in a file or in memory, when the application is one process.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -14,93 +14,100 @@ use redb::{
 };
 use tokio::task::spawn_blocking;
 
-use crate::{ALIVE, Batch, Coin, Find, RECENT, Sighting, Snapshot, Totals, Worker};
+use crate::{
+    ALIVE, Batch, Coin, Heartbeat, RECENT_COINS, RecentCoin, Snapshot, Totals, WorkerStatus,
+};
 
-/// The counter under its name, as in Redis.
+/// Counters by name, as in Redis.
 const COUNTERS: TableDefinition<&str, u64> = TableDefinition::new("counters");
 /// Random bytes by their hash.
 const WALLET: TableDefinition<&str, &[u8]> = TableDefinition::new("wallet");
-/// The number of the last batch of a worker's run.
+/// The number of the last batch of each run.
 const FLUSHES: TableDefinition<&str, u64> = TableDefinition::new("flushes");
 
-/// A file, or only memory.
+/// A database in a file or in memory.
 pub struct Embedded {
-    /// None is memory.
+    /// None for memory.
     path: Option<PathBuf>,
-    /// None after an error, which redb never forgets: the next call opens the file again.
+    /// None after an error, which redb never recovers from: the next call opens the file again.
     database: Mutex<Option<Database>>,
-    /// What is of interest only while the process lives.
     live: Mutex<Live>,
 }
 
+/// State that ends with the process.
 #[derive(Default)]
 struct Live {
-    /// The newest coins, the newest last.
-    finds: VecDeque<Find>,
-    workers: BTreeMap<String, Sighting>,
+    /// Oldest first.
+    recent_coins: VecDeque<RecentCoin>,
+    workers: BTreeMap<String, WorkerStatus>,
 }
 
 impl Embedded {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)
-                .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+                .with_context(|| format!("cannot create the folder {}", folder.display()))?;
         }
-        let database = create(path)?;
-        // Runs of earlier processes are over: nobody sends their batches again.
-        let write = database.begin_write()?;
-        write.delete_table(FLUSHES)?;
-        write.commit()?;
-        prepare(&database)?;
-        Ok(Self {
-            path: Some(path.to_owned()),
-            database: Mutex::new(Some(database)),
-            live: Mutex::default(),
-        })
+        Self::new(Some(path.to_owned()), open(path)?)
     }
 
     pub(crate) fn in_memory() -> Result<Self> {
-        let database = Database::builder().create_with_backend(InMemoryBackend::new())?;
-        prepare(&database)?;
-        Ok(Self { path: None, database: Mutex::new(Some(database)), live: Mutex::default() })
+        Self::new(None, Database::builder().create_with_backend(InMemoryBackend::new())?)
     }
 
-    pub(crate) async fn add(self: &Arc<Self>, batch: &Batch) -> Result<Vec<String>> {
-        let (store, batch) = (self.clone(), batch.clone());
-        let add = move || {
-            let added = store.call(|database| add(database, &batch))?;
-            if let Some(known) = &added {
-                store.live().remember(batch.coins, known);
-            }
-            Ok(added.unwrap_or_default())
-        };
-        spawn_blocking(add).await?
+    fn new(path: Option<PathBuf>, database: Database) -> Result<Self> {
+        let write = database.begin_write()?;
+        // The runs of earlier processes are over: their batches are never sent again.
+        write.delete_table(FLUSHES)?;
+        // Creates the tables, because reading a missing one fails.
+        write.open_table(COUNTERS)?;
+        write.open_table(WALLET)?;
+        write.commit()?;
+        Ok(Self { path, database: Mutex::new(Some(database)), live: Mutex::default() })
     }
 
-    pub(crate) async fn read(self: &Arc<Self>, hashes: &[String]) -> Result<Snapshot> {
-        let (store, hashes) = (self.clone(), hashes.to_owned());
-        let read = move || {
-            let (totals, asked) = store.call(|database| read(database, &hashes))?;
-            let live = store.live();
-            let alive = |sighting: &&Sighting| now() - sighting.at < ALIVE.as_secs_f64();
-            Ok(Snapshot {
-                now: now(),
-                totals,
-                finds: live.finds.iter().rev().cloned().collect(),
-                workers: live.workers.values().filter(alive).cloned().collect(),
-                asked,
-            })
-        };
-        spawn_blocking(read).await?
+    pub(crate) async fn add(self: &Arc<Self>, batch: &Arc<Batch>) -> Result<Vec<String>> {
+        let batch = batch.clone();
+        self.call(move |store, database| {
+            let (known, new) = add(database, &batch)?;
+            let mut live = store.live();
+            live.recent_coins.extend(new);
+            let excess = live.recent_coins.len().saturating_sub(RECENT_COINS);
+            live.recent_coins.drain(..excess);
+            Ok(known)
+        })
+        .await
     }
 
-    pub(crate) fn announce(&self, run: &str, worker: &Worker) -> Result<()> {
-        let sighting = Sighting { run: run.to_owned(), at: now(), worker: worker.clone() };
-        self.live().workers.insert(run.to_owned(), sighting);
+    pub(crate) async fn read(self: &Arc<Self>) -> Result<Snapshot> {
+        let totals = self.call(|_, database| totals(database)).await?;
+        let (live, now) = (self.live(), now());
+        let alive = |worker: &&WorkerStatus| now - worker.at < ALIVE.as_secs_f64();
+        Ok(Snapshot {
+            now,
+            totals,
+            recent_coins: live.recent_coins.iter().rev().cloned().collect(),
+            workers: live.workers.values().filter(alive).cloned().collect(),
+        })
+    }
+
+    pub(crate) async fn coin(self: &Arc<Self>, hash: &str) -> Result<Option<Vec<u8>>> {
+        let hash = hash.to_owned();
+        self.call(move |_, database| {
+            let wallet = database.begin_read()?.open_table(WALLET)?;
+            Ok(wallet.get(hash.as_str())?.map(|bytes| bytes.value().to_vec()))
+        })
+        .await
+    }
+
+    pub(crate) async fn heartbeat(&self, run: &str, heartbeat: &Heartbeat) -> Result<()> {
+        let run = run.to_owned();
+        let status = WorkerStatus { run: run.clone(), at: now(), heartbeat: heartbeat.clone() };
+        self.live().workers.insert(run, status);
         Ok(())
     }
 
-    pub(crate) fn leave(&self, run: &str) -> Result<()> {
+    pub(crate) async fn deregister(&self, run: &str) -> Result<()> {
         self.live().workers.remove(run);
         Ok(())
     }
@@ -109,52 +116,50 @@ impl Embedded {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn call<T>(&self, command: impl FnOnce(&Database) -> Result<T>) -> Result<T> {
-        let mut open = self.database.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.is_none()
-            && let Some(path) = &self.path
-        {
-            *open = Some(create(path)?);
-        }
-        let database = open.as_ref().context("the store is closed")?;
-        let result = command(database);
-        match &self.path {
-            Some(path) if result.is_err() => {
-                *open = None;
-                result.with_context(|| path.display().to_string())
+    /// Runs a command on a thread that may block, and to its end even if the caller is cancelled.
+    async fn call<T: Send + 'static>(
+        self: &Arc<Self>,
+        command: impl FnOnce(&Self, &Database) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let store = self.clone();
+        let call = move || {
+            let mut database = store.database.lock().unwrap_or_else(PoisonError::into_inner);
+            if let (None, Some(path)) = (&*database, &store.path) {
+                *database = Some(open(path)?);
             }
-            _ => result,
-        }
+            let result = command(&store, database.as_ref().context("the store is closed")?);
+            match &store.path {
+                Some(path) if result.is_err() => {
+                    *database = None;
+                    result.with_context(|| path.display().to_string())
+                }
+                _ => result,
+            }
+        };
+        spawn_blocking(call).await?
     }
 }
 
-fn create(path: &Path) -> Result<Database> {
+fn open(path: &Path) -> Result<Database> {
     Database::create(path).with_context(|| format!("cannot use {}", path.display()))
 }
 
-/// Makes the tables, so that reading needs no special case.
-fn prepare(database: &Database) -> Result<()> {
+/// Returns the hashes of the coins that were in the wallet already, and the new coins; neither if
+/// the batch was added before.
+fn add(database: &Database, batch: &Batch) -> Result<(Vec<String>, Vec<RecentCoin>)> {
     let write = database.begin_write()?;
-    write.open_table(COUNTERS)?;
-    write.open_table(WALLET)?;
-    write.open_table(FLUSHES)?;
-    Ok(write.commit()?)
-}
-
-/// The hashes of the coins that were there already, or nothing when the batch has been added before.
-fn add(database: &Database, batch: &Batch) -> Result<Option<Vec<String>>> {
-    let write = database.begin_write()?;
-    let mut known = Vec::new();
+    let (mut known, mut new) = (Vec::new(), Vec::new());
     {
         let mut flushes = write.open_table(FLUSHES)?;
         let last = flushes.insert(batch.run.as_str(), batch.sequence)?.map(|last| last.value());
         if last >= Some(batch.sequence) {
-            return Ok(None);
+            return Ok((known, new));
         }
         let mut wallet = write.open_table(WALLET)?;
-        for coin in &batch.coins {
-            if wallet.insert(coin.hash.as_str(), &coin.bytes[..])?.is_some() {
-                known.push(coin.hash.clone());
+        for Coin { hash, bytes } in &batch.coins {
+            match wallet.insert(hash.as_str(), &bytes[..])? {
+                Some(_) => known.push(hash.clone()),
+                None => new.push(RecentCoin { hash: hash.clone(), at: now() }),
             }
         }
         let mut counters = write.open_table(COUNTERS)?;
@@ -162,30 +167,16 @@ fn add(database: &Database, batch: &Batch) -> Result<Option<Vec<String>>> {
         counters.insert("hashes", before + batch.hashes)?;
     }
     write.commit()?;
-    Ok(Some(known))
+    Ok((known, new))
 }
 
-fn read(database: &Database, hashes: &[String]) -> Result<(Totals, Vec<Option<Vec<u8>>>)> {
+fn totals(database: &Database) -> Result<Totals> {
     let read = database.begin_read()?;
-    let wallet = read.open_table(WALLET)?;
-    let count = read.open_table(COUNTERS)?.get("hashes")?.map(|hashes| hashes.value().to_string());
-    let coin = |hash: &String| Ok(wallet.get(hash.as_str())?.map(|bytes| bytes.value().to_vec()));
-    let asked = hashes.iter().map(coin).collect::<Result<_>>()?;
-    Ok((Totals { coins: wallet.len()?, hashes: count }, asked))
-}
-
-impl Live {
-    fn remember(&mut self, coins: Vec<Coin>, known: &[String]) {
-        let at = now();
-        let new = coins.into_iter().filter(|coin| !known.contains(&coin.hash));
-        self.finds.extend(new.map(|coin| Find { hash: coin.hash, at }));
-        let old = self.finds.len().saturating_sub(RECENT);
-        self.finds.drain(..old);
-    }
+    let hashes = read.open_table(COUNTERS)?.get("hashes")?.map(|hashes| hashes.value().to_string());
+    Ok(Totals { coins: read.open_table(WALLET)?.len()?, hashes })
 }
 
 /// Seconds since the Unix epoch.
 fn now() -> f64 {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since_epoch.map_or(0.0, |duration| duration.as_secs_f64())
+    SystemTime::UNIX_EPOCH.elapsed().map_or(0.0, |duration| duration.as_secs_f64())
 }

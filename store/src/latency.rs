@@ -1,70 +1,75 @@
-//! How long redis takes to answer.
+//! How long Redis operations take, as a Prometheus metric.
+//!
+//! Source: <https://opentelemetry.io/docs/specs/semconv/database/database-metrics/>.
 
 use std::time::Instant;
 
 use prometheus_client::{
-    encoding::EncodeLabelSet,
     metrics::{family::Family, histogram::Histogram},
     registry::{Registry, Unit},
 };
 
-/// Durations by operation; clones share them.
-///
-/// Source: <https://opentelemetry.io/docs/specs/semconv/database/database-metrics/>.
-#[derive(Clone)]
-pub(crate) struct Latency(Family<Operation, Histogram, fn() -> Histogram>);
+/// Upper bounds in seconds: those that the conventions advise, and smaller ones because Redis is
+/// fast.
+const BUCKETS: [f64; 13] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
 
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct Operation {
-    db_system_name: &'static str,
-    db_operation_name: &'static str,
-    error_type: &'static str,
+/// Durations by labels; clones share them.
+pub(crate) type Latency = Family<[(&'static str, &'static str); 3], Histogram, fn() -> Histogram>;
+
+pub(crate) fn new() -> Latency {
+    Family::new_with_constructor(|| Histogram::new(BUCKETS))
 }
 
-impl Latency {
-    pub(crate) fn new() -> Self {
-        Self(Family::new_with_constructor(seconds))
-    }
+pub(crate) fn register(latency: Latency, registry: &mut Registry) {
+    let help = "Duration of Redis operations, connecting included";
+    registry.register_with_unit("db_client_operation_duration", help, Unit::Seconds, latency);
+}
 
-    pub(crate) fn register(&self, registry: &mut Registry) {
-        registry.register_with_unit(
-            "db_client_operation_duration",
-            "Time that redis took, connecting included",
-            Unit::Seconds,
-            self.0.clone(),
-        );
-    }
+#[derive(Clone, Copy)]
+pub(crate) enum Operation {
+    Add,
+    Read,
+    Coin,
+    Heartbeat,
+    Deregister,
+}
 
-    /// Observes how long an operation takes until the observation is dropped.
-    pub(crate) fn observe(&self, operation: &'static str) -> Observation<'_> {
-        Observation { latency: self, operation, started: Instant::now(), failed: true }
+impl Operation {
+    /// The value of the label.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Add => "add",
+            Self::Read => "read",
+            Self::Coin => "coin",
+            Self::Heartbeat => "announce",
+            Self::Deregister => "leave",
+        }
     }
 }
 
-/// An operation that is going on.
-pub(crate) struct Observation<'a> {
+/// Measures an operation until it is dropped.
+pub(crate) struct Timer<'a> {
     latency: &'a Latency,
-    operation: &'static str,
+    operation: Operation,
     started: Instant,
-    /// Whoever gives an operation up does not get to say that it has worked.
+    /// True until the operation succeeds, so that a cancelled one counts as failed.
     pub(crate) failed: bool,
 }
 
-impl Drop for Observation<'_> {
-    fn drop(&mut self) {
-        let operation = Operation {
-            db_system_name: "redis",
-            db_operation_name: self.operation,
-            error_type: if self.failed { "error" } else { "" },
-        };
-        self.latency.0.get_or_create(&operation).observe(self.started.elapsed().as_secs_f64());
+impl<'a> Timer<'a> {
+    pub(crate) fn start(latency: &'a Latency, operation: Operation) -> Self {
+        Self { latency, operation, started: Instant::now(), failed: true }
     }
 }
 
-/// Upper bounds in seconds: those that the conventions advise, and smaller ones, because redis is
-/// fast.
-fn seconds() -> Histogram {
-    Histogram::new([
-        0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0,
-    ])
+impl Drop for Timer<'_> {
+    fn drop(&mut self) {
+        let labels = [
+            ("db_system_name", "redis"),
+            ("db_operation_name", self.operation.name()),
+            ("error_type", if self.failed { "error" } else { "" }),
+        ];
+        self.latency.get_or_create(&labels).observe(self.started.elapsed().as_secs_f64());
+    }
 }

@@ -1,10 +1,13 @@
-//! Where the coins are kept: Redis, or a file for the application in one process. It knows no HTTP.
+//! Where the coins are stored: in Redis, or in a file when the application is one process.
+//!
+//! In reading order: this file has the [`Store`] and its types, `heartbeat` the state of a worker,
+//! `redis` and `embedded` the two stores, `latency` the metric.
 
 #[cfg(feature = "embedded")]
 mod embedded;
+mod heartbeat;
 mod latency;
 mod redis;
-mod worker;
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,19 +16,19 @@ use prometheus_client::registry::Registry;
 
 #[cfg(feature = "embedded")]
 use crate::embedded::Embedded;
-use crate::redis::Redis;
+use crate::redis::{RESPONSE_TIMEOUT, Redis};
 pub use crate::{
+    heartbeat::{Heartbeat, Rng, Stage, StageTimes},
     redis::RedisUrl,
-    worker::{Rng, StageTimes, Worker},
 };
 
-/// How many of the newest coins are remembered apart from the wallet.
-const RECENT: usize = 10;
+/// The number of recent coins that the store lists.
+const RECENT_COINS: usize = 10;
 
-/// How long a worker that says nothing counts as alive.
+/// How long a worker counts as alive after its last heartbeat.
 const ALIVE: Duration = Duration::from_secs(5);
 
-/// Bytes whose hash qualifies, under that hash.
+/// Bytes whose hash qualifies, with that hash.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Coin {
     /// The SHA-256 of the bytes, in lowercase hex.
@@ -34,7 +37,7 @@ pub struct Coin {
     pub bytes: [u8; 32],
 }
 
-/// The work that one worker reports at once. Sent again with the same number, it counts once.
+/// The work that a worker adds in one flush. A batch that is sent twice counts once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
     /// The run of the worker, unique for each start of a worker.
@@ -56,39 +59,37 @@ pub struct Totals {
     pub hashes: Option<String>,
 }
 
-/// A coin as it was added to the wallet.
+/// A coin that was added to the wallet recently.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Find {
+pub struct RecentCoin {
     /// The hash of the coin, which is its key in the wallet.
     pub hash: String,
     /// When it was added, in seconds since the Unix epoch, by the clock of the store.
     pub at: f64,
 }
 
-/// A worker that has said something within the last five seconds.
+/// A worker that sent a heartbeat within the last five seconds.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Sighting {
+pub struct WorkerStatus {
     /// The run of the worker.
     pub run: String,
-    /// When it said it, in seconds since the Unix epoch, by the clock of the store.
+    /// When its heartbeat arrived, in seconds since the Unix epoch, by the clock of the store.
     pub at: f64,
-    /// What it said.
-    pub worker: Worker,
+    /// Its last heartbeat.
+    pub heartbeat: Heartbeat,
 }
 
-/// Everything a dashboard shows, read at once.
+/// The state that a dashboard shows, read at one time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     /// When it was read, in seconds since the Unix epoch, by the clock of the store.
     pub now: f64,
     /// The counters.
     pub totals: Totals,
-    /// The coins added last, the newest first.
-    pub finds: Vec<Find>,
+    /// The coins added last, newest first.
+    pub recent_coins: Vec<RecentCoin>,
     /// The workers alive, in the order of their runs.
-    pub workers: Vec<Sighting>,
-    /// For each hash that was asked for, the bytes under it.
-    pub asked: Vec<Option<Vec<u8>>>,
+    pub workers: Vec<WorkerStatus>,
 }
 
 /// A store; clones share it.
@@ -96,97 +97,86 @@ pub struct Snapshot {
 pub enum Store {
     /// A Redis server.
     Redis(Arc<Redis>),
-    /// A file that this process alone has open.
+    /// A file that only this process uses, or memory.
     #[cfg(feature = "embedded")]
     Embedded(Arc<Embedded>),
 }
 
+/// Makes the same call on whichever store this is.
+macro_rules! either {
+    ($self:ident, $store:ident => $call:expr) => {
+        match $self {
+            Self::Redis($store) => $call,
+            #[cfg(feature = "embedded")]
+            Self::Embedded($store) => $call,
+        }
+    };
+}
+
 impl Store {
-    /// A store on Redis, which need not be there yet. Needs a runtime; fails when TLS is asked for
-    /// and cannot be had.
+    /// A store in Redis, which connects at its first use. Needs a Tokio runtime. Fails when the URL
+    /// requires TLS and TLS cannot be set up.
     pub fn redis(url: &RedisUrl) -> Result<Self> {
-        Ok(Self::Redis(Redis::new(url)?.into()))
+        Ok(Self::Redis(Redis::new(url.clone(), RESPONSE_TIMEOUT, latency::new())?.into()))
     }
 
-    /// A store in a file, made with its folder when it is not there. Fails when the file cannot be
-    /// used, above all because another process has it open.
+    /// A store in a file, created with its folder if missing. Fails when the file cannot be used,
+    /// e.g. because another process has it open.
     #[cfg(feature = "embedded")]
     pub fn file(path: &std::path::Path) -> Result<Self> {
         Ok(Self::Embedded(Embedded::open(path)?.into()))
     }
 
-    /// A store that is gone with the process.
+    /// A store in memory, lost when the process ends.
     #[cfg(feature = "embedded")]
     pub fn memory() -> Result<Self> {
         Ok(Self::Embedded(Embedded::in_memory()?.into()))
     }
 
-    /// Shows in `registry` from now on how long redis takes.
+    /// Registers the latency of Redis in `registry`.
     pub fn register(&self, registry: &mut Registry) {
         match self {
-            Self::Redis(redis) => redis.register(registry),
+            Self::Redis(redis) => latency::register(redis.latency.clone(), registry),
             #[cfg(feature = "embedded")]
             Self::Embedded(_) => {}
         }
     }
 
-    /// A redis whose latency is registered with this store's.
-    pub fn other(&self, url: &RedisUrl) -> Result<Self> {
+    /// The same store with another timeout for responses, on its own connection.
+    pub fn with_timeout(&self, timeout: Duration) -> Result<Self> {
         match self {
-            Self::Redis(redis) => Ok(Self::Redis(redis.other(url)?.into())),
-            #[cfg(feature = "embedded")]
-            Self::Embedded(_) => Self::redis(url),
-        }
-    }
-
-    /// The same store for a reader who would rather know soon that there is no answer.
-    pub fn answering_within(&self, patience: Duration) -> Result<Self> {
-        match self {
-            Self::Redis(redis) => Ok(Self::Redis(redis.answering_within(patience)?.into())),
+            Self::Redis(redis) => {
+                let redis = Redis::new(redis.url.clone(), timeout, redis.latency.clone())?;
+                Ok(Self::Redis(redis.into()))
+            }
             #[cfg(feature = "embedded")]
             Self::Embedded(_) => Ok(self.clone()),
         }
     }
 
-    /// Adds a batch, exactly once however often it is sent, and returns the hashes of those of its
+    /// Adds a batch exactly once, however often it is sent. Returns the hashes of those of its
     /// coins that were in the wallet already.
-    pub async fn add(&self, batch: &Batch) -> Result<Vec<String>> {
-        match self {
-            Self::Redis(redis) => redis.add(batch).await,
-            #[cfg(feature = "embedded")]
-            Self::Embedded(embedded) => embedded.add(batch).await,
-        }
+    pub async fn add(&self, batch: &Arc<Batch>) -> Result<Vec<String>> {
+        either!(self, store => store.add(batch).await)
     }
 
-    /// Reads everything in one exchange, with the coins under the given hashes.
-    pub async fn read(&self, hashes: &[String]) -> Result<Snapshot> {
-        match self {
-            Self::Redis(redis) => redis.read(hashes).await,
-            #[cfg(feature = "embedded")]
-            Self::Embedded(embedded) => embedded.read(hashes).await,
-        }
+    /// Reads the counters, the recent coins and the workers in one round trip.
+    pub async fn read(&self) -> Result<Snapshot> {
+        either!(self, store => store.read().await)
     }
 
-    /// Reads the counters alone.
-    pub async fn totals(&self) -> Result<Totals> {
-        Ok(self.read(&[]).await?.totals)
+    /// The bytes of the coin with this hash, if it is in the wallet.
+    pub async fn coin(&self, hash: &str) -> Result<Option<Vec<u8>>> {
+        either!(self, store => store.coin(hash).await)
     }
 
-    /// Shows a worker to everybody who reads, for five seconds.
-    pub async fn announce(&self, run: &str, worker: &Worker) -> Result<()> {
-        match self {
-            Self::Redis(redis) => redis.announce(run, worker).await,
-            #[cfg(feature = "embedded")]
-            Self::Embedded(embedded) => embedded.announce(run, worker),
-        }
+    /// Publishes the state of a worker, which then counts as alive for five seconds.
+    pub async fn heartbeat(&self, run: &str, heartbeat: &Heartbeat) -> Result<()> {
+        either!(self, store => store.heartbeat(run, heartbeat).await)
     }
 
-    /// Stops showing a worker.
-    pub async fn leave(&self, run: &str) -> Result<()> {
-        match self {
-            Self::Redis(redis) => redis.leave(run).await,
-            #[cfg(feature = "embedded")]
-            Self::Embedded(embedded) => embedded.leave(run),
-        }
+    /// Removes a worker from the workers alive.
+    pub async fn deregister(&self, run: &str) -> Result<()> {
+        either!(self, store => store.deregister(run).await)
     }
 }

@@ -1,39 +1,37 @@
-//! The store on Redis: a counter `hashes`, a hash `wallet`, the last batch of each worker, the newest
-//! coins, and what the workers say of themselves.
+//! The store in Redis: a counter `hashes`, a hash `wallet`, and under `dockercoins:` the last batch of
+//! each run, the recent coins and the heartbeats.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fmt,
-    future::Future,
     str::FromStr,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use ::redis::{
-    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisResult, Script, Value,
+    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisError, RedisResult, Script,
     aio::{ConnectionManager, ConnectionManagerConfig},
-    from_redis_value,
     io::tcp::TcpSettings,
 };
 use anyhow::{Context, Result, anyhow};
-use prometheus_client::registry::Registry;
 
-use crate::{ALIVE, Batch, Find, RECENT, Sighting, Snapshot, Totals, Worker, latency::Latency};
+use crate::{
+    ALIVE, Batch, Heartbeat, RECENT_COINS, RecentCoin, Snapshot, Totals, WorkerStatus,
+    latency::{Latency, Operation, Timer},
+};
 
-/// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+pub(crate) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long an answer may take.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the number of a run's last batch is stored, in seconds: a week, longer than Redis is
+/// likely to be unreachable between a batch and its retry.
+const FLUSH_EXPIRY: u64 = 7 * 24 * 3600;
 
-/// How long the number of a worker's last batch is remembered, in seconds: a week, longer than
-/// redis is likely to be away between a batch and its repetition.
-const REMEMBER: u64 = 7 * 24 * 3600;
-
-/// Adds a batch unless the number of the run's last one says that it has been added; a batch that
-/// was overtaken by its own repetition may come later still. Whatever can fail, such as a key of
-/// another type, fails before the first write has succeeded: redis undoes nothing.
+/// Adds a batch unless the stored number of the run's last batch shows that it was added before. A
+/// batch may arrive even after its own retry and later batches. Everything that can fail, e.g. on a
+/// key of another type, runs before the first write: Redis does not undo the writes of a failed
+/// script.
 const ADD: &str = r"
 if tonumber(redis.call('GET', KEYS[1]) or 0) >= tonumber(ARGV[1]) then return {} end
 redis.call('HLEN', KEYS[3])
@@ -53,8 +51,8 @@ redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 return known
 ";
 
-/// Shows a worker, and forgets those that have long said nothing.
-const ANNOUNCE: &str = r"
+/// Stores a heartbeat, and removes the workers whose last one is too old.
+const HEARTBEAT: &str = r"
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 for _, run in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[3])) do
@@ -67,14 +65,14 @@ redis.call('EXPIRE', KEYS[1], ARGV[3])
 redis.call('EXPIRE', KEYS[2], ARGV[3])
 ";
 
-/// The newest coins: hash and time, the newest first.
-const FINDS: &str = "dockercoins:coins";
-/// What each worker says, by its run.
+/// List of the recent coins, newest first, each as hash and time.
+const RECENT: &str = "dockercoins:coins";
+/// Hash of the heartbeats by run.
 const WORKERS: &str = "dockercoins:workers";
-/// When each worker said it, in seconds since the Unix epoch.
+/// Sorted set of the runs by the time of their heartbeat, in seconds since the Unix epoch.
 const SEEN: &str = "dockercoins:workers:seen";
 
-/// Where Redis is. Shows host and port, never the password.
+/// The address of a Redis server. Displays host and port, never the password.
 #[derive(Clone)]
 pub struct RedisUrl(ConnectionInfo);
 
@@ -94,181 +92,133 @@ impl FromStr for RedisUrl {
 impl fmt::Display for RedisUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.addr() {
-            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
-                // An IPv6 address comes without its brackets.
-                if host.contains(':') {
-                    write!(f, "[{host}]:{port}")
-                } else {
-                    write!(f, "{host}:{port}")
-                }
+            // The parsed URL has an IPv6 address without its brackets.
+            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. }
+                if host.contains(':') =>
+            {
+                write!(f, "[{host}]:{port}")
             }
-            other => write!(f, "{other}"),
+            address => write!(f, "{address}"),
         }
     }
 }
 
-/// One connection to Redis, made again whenever it fails.
+/// A connection to Redis, replaced whenever it fails.
 pub struct Redis {
-    client: Client,
+    pub(crate) url: RedisUrl,
     connection: Mutex<ConnectionManager>,
-    add: Script,
-    announce: Script,
-    /// How long an answer may take.
-    patience: Duration,
-    /// Host and port, for errors.
-    name: String,
-    latency: Latency,
+    /// The timeout of a response.
+    timeout: Duration,
+    pub(crate) latency: Latency,
 }
 
 impl Redis {
-    pub(crate) fn new(url: &RedisUrl) -> Result<Self> {
-        Self::measured(url, Latency::new())
-    }
-
-    /// Another redis, whose latency is registered with this one's.
-    pub(crate) fn other(&self, url: &RedisUrl) -> Result<Self> {
-        Self::measured(url, self.latency.clone())
-    }
-
-    fn measured(url: &RedisUrl, latency: Latency) -> Result<Self> {
-        let client = Client::open(url.0.clone()).context("REDIS_URL")?;
-        Self::with(client, RESPONSE_TIMEOUT, url.to_string(), latency)
-    }
-
-    pub(crate) fn register(&self, registry: &mut Registry) {
-        self.latency.register(registry);
-    }
-
-    /// A connection of its own, on which answers may take this long.
-    pub(crate) fn answering_within(&self, patience: Duration) -> Result<Self> {
-        Self::with(self.client.clone(), patience, self.name.clone(), self.latency.clone())
-    }
-
-    fn with(client: Client, patience: Duration, name: String, latency: Latency) -> Result<Self> {
-        Ok(Self {
-            connection: Mutex::new(manager(&client, patience)?),
-            client,
-            add: Script::new(ADD),
-            announce: Script::new(ANNOUNCE),
-            patience,
-            name,
-            latency,
-        })
+    pub(crate) fn new(url: RedisUrl, timeout: Duration, latency: Latency) -> Result<Self> {
+        let connection = connect(&url, timeout).context("REDIS_URL")?.into();
+        Ok(Self { url, connection, timeout, latency })
     }
 
     pub(crate) async fn add(&self, batch: &Batch) -> Result<Vec<String>> {
-        let mut call = self.add.prepare_invoke();
-        call.key(format!("dockercoins:flush:{}", batch.run)).key("hashes").key("wallet").key(FINDS);
-        call.arg(batch.sequence).arg(REMEMBER).arg(RECENT).arg(batch.hashes);
+        let script = Script::new(ADD);
+        let mut add = script.prepare_invoke();
+        let flush = format!("dockercoins:flush:{}", batch.run);
+        add.key(flush).key("hashes").key("wallet").key(RECENT);
+        add.arg(batch.sequence).arg(FLUSH_EXPIRY).arg(RECENT_COINS).arg(batch.hashes);
         for coin in &batch.coins {
-            call.arg(&coin.hash).arg(&coin.bytes[..]);
+            add.arg(&coin.hash).arg(&coin.bytes[..]);
         }
-        self.call("add", async |mut connection| call.invoke_async(&mut connection).await).await
+        self.call(Operation::Add, async |mut redis| add.invoke_async(&mut redis).await).await
     }
 
-    pub(crate) async fn read(&self, hashes: &[String]) -> Result<Snapshot> {
+    pub(crate) async fn read(&self) -> Result<Snapshot> {
         let mut read = ::redis::pipe();
-        read.hlen("wallet").get("hashes").lrange(FINDS, 0, -1);
+        read.hlen("wallet").get("hashes").lrange(RECENT, 0, -1);
         read.cmd("TIME").zrange_withscores(SEEN, 0, -1).hgetall(WORKERS);
-        for hash in hashes {
-            read.hget("wallet", hash);
-        }
-        let answers: Vec<Value> = self
-            .call("read", async |mut connection| read.query_async(&mut connection).await)
+        let (coins, hashes, recent, time, seen, heartbeats): Reply = self
+            .call(Operation::Read, async |mut redis| read.query_async(&mut redis).await)
             .await?;
-        snapshot(answers).with_context(|| self.name.clone())
+
+        let now = time.0 + time.1 / 1e6;
+        let status = |(run, text): (String, String)| {
+            let at = *seen.get(&run)?;
+            // Ignores heartbeats in another format, which other programs may write.
+            let heartbeat = serde_json::from_str(&text).ok()?;
+            (now - at < ALIVE.as_secs_f64()).then_some(WorkerStatus { run, at, heartbeat })
+        };
+        Ok(Snapshot {
+            now,
+            totals: Totals { coins, hashes },
+            recent_coins: recent.iter().filter_map(|coin| parse_recent_coin(coin)).collect(),
+            workers: heartbeats.into_iter().filter_map(status).collect(),
+        })
     }
 
-    pub(crate) async fn announce(&self, run: &str, worker: &Worker) -> Result<()> {
-        let mut call = self.announce.prepare_invoke();
-        call.key(WORKERS).key(SEEN).arg(run).arg(serde_json::to_string(worker)?);
-        call.arg(ALIVE.as_secs());
-        self.call("announce", async |mut connection| call.invoke_async(&mut connection).await).await
+    pub(crate) async fn coin(&self, hash: &str) -> Result<Option<Vec<u8>>> {
+        let coin = ::redis::Cmd::hget("wallet", hash);
+        self.call(Operation::Coin, async |mut redis| coin.query_async(&mut redis).await).await
     }
 
-    pub(crate) async fn leave(&self, run: &str) -> Result<()> {
-        let mut leave = ::redis::pipe();
-        leave.hdel(WORKERS, run).ignore().zrem(SEEN, run).ignore();
-        self.call("leave", async |mut connection| leave.query_async(&mut connection).await).await
+    pub(crate) async fn heartbeat(&self, run: &str, heartbeat: &Heartbeat) -> Result<()> {
+        let script = Script::new(HEARTBEAT);
+        let mut call = script.key(WORKERS);
+        call.key(SEEN).arg(run).arg(serde_json::to_string(heartbeat)?).arg(ALIVE.as_secs());
+        self.call(Operation::Heartbeat, async |mut redis| call.invoke_async(&mut redis).await).await
     }
-}
 
-/// The answers to a read, in the order of its commands.
-fn snapshot(answers: Vec<Value>) -> Result<Snapshot> {
-    let mut answers = answers.into_iter();
-    let mut next = || answers.next().unwrap_or(Value::Nil);
-    let coins = from_redis_value(next())?;
-    let hashes = from_redis_value(next())?;
-    let finds: Vec<String> = from_redis_value(next())?;
-    let (seconds, microseconds): (f64, f64) = from_redis_value(next())?;
-    let now = seconds + microseconds / 1e6;
-    let seen: Vec<(String, f64)> = from_redis_value(next())?;
-    let said: HashMap<String, String> = from_redis_value(next())?;
+    pub(crate) async fn deregister(&self, run: &str) -> Result<()> {
+        let mut remove = ::redis::pipe();
+        remove.hdel(WORKERS, run).ignore().zrem(SEEN, run).ignore();
+        self.call(Operation::Deregister, async |mut redis| remove.query_async(&mut redis).await)
+            .await
+    }
 
-    // Somebody else's worker may say something that nobody here understands.
-    let sighting = |(run, at): (String, f64)| {
-        let worker = serde_json::from_str(said.get(&run)?).ok()?;
-        Some(Sighting { run, at, worker })
-    };
-    let alive = |(_, at): &(String, f64)| now - at < ALIVE.as_secs_f64();
-    let mut workers: Vec<_> = seen.into_iter().filter(alive).filter_map(sighting).collect();
-    workers.sort_by(|a, b| a.run.cmp(&b.run));
-    Ok(Snapshot {
-        now,
-        totals: Totals { coins, hashes },
-        finds: finds.iter().filter_map(|find| parse_find(find)).collect(),
-        workers,
-        asked: answers.map(from_redis_value).collect::<Result<_, _>>()?,
-    })
-}
-
-fn parse_find(find: &str) -> Option<Find> {
-    let (hash, at) = find.split_once(' ')?;
-    Some(Find { hash: hash.to_owned(), at: at.parse().ok()? })
-}
-
-impl Redis {
-    /// Runs a command that may be repeated. A connection that broke since its last use, or under
-    /// this command, is replaced and the command sent once more.
-    async fn call<T, F>(
+    /// Runs a command that may be repeated: once more if its connection turns out to be closed.
+    async fn call<T, F: Future<Output = RedisResult<T>>>(
         &self,
-        operation: &'static str,
+        operation: Operation,
         command: impl Fn(ConnectionManager) -> F,
-    ) -> Result<T>
-    where
-        F: Future<Output = RedisResult<T>>,
-    {
-        let mut observation = self.latency.observe(operation);
-        let mut result = self.attempt(&command).await;
-        if result.as_ref().is_err_and(|error| error.is_connection_dropped()) {
-            result = self.attempt(&command).await;
+    ) -> Result<T> {
+        let mut timer = Timer::start(&self.latency, operation);
+        let attempt = async || {
+            let connection = self.connection().clone();
+            let result = command(connection).await;
+            if result.is_err() {
+                // The manager keeps a connection that failed to log in or no longer responds; a
+                // new manager resolves the name, connects and logs in again.
+                *self.connection() = connect(&self.url, self.timeout)?;
+            }
+            result
+        };
+        let mut result = attempt().await;
+        if result.as_ref().is_err_and(RedisError::is_connection_dropped) {
+            result = attempt().await;
         }
-        observation.failed = result.is_err();
-        // The error's own text already has its cause.
-        result.map_err(|error| anyhow!("{}: {error}", self.name))
+        timer.failed = result.is_err();
+        // The text of the error already includes its cause.
+        result.map_err(|error| anyhow!("{}: {error}", self.url))
     }
 
-    async fn attempt<T, F>(&self, command: impl Fn(ConnectionManager) -> F) -> RedisResult<T>
-    where
-        F: Future<Output = RedisResult<T>>,
-    {
-        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let result = command(connection).await;
-        if result.is_err() {
-            // The manager keeps a connection that failed to log in or no longer answers; a new
-            // manager resolves the name, connects and logs in afresh.
-            let fresh = manager(&self.client, self.patience)?;
-            *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
-        }
-        result
+    fn connection(&self) -> MutexGuard<'_, ConnectionManager> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A connection made at first use, without retries: callers know better how long to wait.
-fn manager(client: &Client, patience: Duration) -> RedisResult<ConnectionManager> {
+/// The replies to a read: coins, hashes, recent coins, time in seconds and microseconds, when each
+/// run was seen, heartbeats by run.
+type Reply =
+    (u64, Option<String>, Vec<String>, (f64, f64), HashMap<String, f64>, BTreeMap<String, String>);
+
+/// Parses "hash seconds".
+fn parse_recent_coin(text: &str) -> Option<RecentCoin> {
+    let (hash, at) = text.split_once(' ')?;
+    Some(RecentCoin { hash: hash.to_owned(), at: at.parse().ok()? })
+}
+
+/// Opens the connection at its first use and does not retry: the caller decides how long to wait.
+fn connect(url: &RedisUrl, timeout: Duration) -> RedisResult<ConnectionManager> {
     let config = ConnectionManagerConfig::new()
         .set_number_of_retries(0)
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        .set_response_timeout(Some(patience));
-    ConnectionManager::new_lazy_with_config(client.clone(), config)
+        .set_response_timeout(Some(timeout));
+    ConnectionManager::new_lazy_with_config(Client::open(url.0.clone())?, config)
 }

@@ -1,19 +1,21 @@
-//! One set of checks against every store, and then what only one of them can do.
+//! Tests of all stores, then tests of one kind of store.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::{
     collections::BTreeSet,
     path::PathBuf,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use store::{Batch, Coin, RedisUrl, Rng, StageTimes, Store, Totals, Worker};
+use prometheus_client::registry::Registry;
+use store::{Batch, Coin, Heartbeat, RedisUrl, Rng, Stage, StageTimes, Store, Totals};
 use tempfile::TempDir;
 use testkit::Redis;
 use tokio::task::JoinSet;
 
-/// Where a store can be.
+/// Where a store keeps its data.
 enum Place {
     Redis(Redis),
     File(TempDir),
@@ -43,7 +45,7 @@ fn file_in(folder: &TempDir) -> PathBuf {
     folder.path().join("new folder").join("coins.redb")
 }
 
-/// A coin that no other number gives, with bytes that are no text.
+/// A coin that is different for each number, with bytes that are not text.
 fn coin(number: u64) -> Coin {
     let mut bytes = [0xff; 32];
     bytes[..4].copy_from_slice(b"\0\n\r\x80");
@@ -51,28 +53,32 @@ fn coin(number: u64) -> Coin {
     Coin { hash: format!("{number:064x}"), bytes }
 }
 
-fn batch(run: &str, sequence: u64, hashes: u64, coins: &[u64]) -> Batch {
+fn batch(run: &str, sequence: u64, hashes: u64, coins: &[u64]) -> Arc<Batch> {
     let coins = coins.iter().map(|&number| coin(number)).collect();
-    Batch { run: run.to_owned(), sequence, hashes, coins }
+    Batch { run: run.to_owned(), sequence, hashes, coins }.into()
+}
+
+async fn totals(store: &Store) -> anyhow::Result<Totals> {
+    Ok(store.read().await?.totals)
 }
 
 async fn assert_totals(store: &Store, coins: u64, hashes: &str) {
     let hashes = Some(hashes.to_owned());
-    assert_eq!(store.totals().await.unwrap(), Totals { coins, hashes });
+    assert_eq!(totals(store).await.unwrap(), Totals { coins, hashes });
 }
 
 #[tokio::test]
-async fn there_are_no_hashes_before_the_first_batch_and_zero_after_an_empty_one() {
+async fn hashes_are_none_before_the_first_batch_and_zero_after_an_empty_one() {
     for place in Place::all() {
         let store = place.open();
-        assert_eq!(store.totals().await.unwrap(), Totals { coins: 0, hashes: None });
+        assert_eq!(totals(&store).await.unwrap(), Totals { coins: 0, hashes: None });
         assert!(store.add(&batch("a", 1, 0, &[])).await.unwrap().is_empty());
         assert_totals(&store, 0, "0").await;
     }
 }
 
 #[tokio::test]
-async fn batches_of_one_run_and_of_several_add_up() {
+async fn batches_of_one_run_and_of_several_runs_add_up() {
     for place in Place::all() {
         let store = place.open();
         for (run, sequence, hashes, coins) in
@@ -86,7 +92,7 @@ async fn batches_of_one_run_and_of_several_add_up() {
 }
 
 #[tokio::test]
-async fn a_batch_that_is_sent_again_counts_once() {
+async fn a_batch_sent_twice_counts_once() {
     for place in Place::all() {
         let store = place.open();
         let (first, second) = (batch("a", 1, 5, &[1]), batch("a", 2, 7, &[2]));
@@ -94,7 +100,7 @@ async fn a_batch_that_is_sent_again_counts_once() {
             assert!(store.add(&first).await.unwrap().is_empty());
         }
         assert_totals(&store, 1, "5").await;
-        // Between the two, another run with the same numbers.
+        // Another run uses the same numbers in between.
         store.add(&batch("b", 1, 100, &[3])).await.unwrap();
         store.add(&second).await.unwrap();
         store.add(&batch("b", 2, 1000, &[4])).await.unwrap();
@@ -104,10 +110,10 @@ async fn a_batch_that_is_sent_again_counts_once() {
 }
 
 #[tokio::test]
-async fn a_batch_that_arrives_again_after_its_successors_counts_once() {
+async fn a_batch_repeated_after_later_batches_counts_once() {
     for place in Place::all() {
         let store = place.open();
-        // Ten comes after nine, though not in the order of text.
+        // As text, 10 would sort before 9.
         for sequence in 1..=10 {
             store.add(&batch("a", sequence, 1, &[sequence])).await.unwrap();
         }
@@ -121,7 +127,7 @@ async fn a_batch_that_arrives_again_after_its_successors_counts_once() {
 }
 
 #[tokio::test]
-async fn coins_that_were_there_already_are_returned_and_kept_once() {
+async fn coins_already_in_the_wallet_are_returned_and_stored_once() {
     for place in Place::all() {
         let store = place.open();
         store.add(&batch("a", 1, 1, &[1, 2])).await.unwrap();
@@ -132,7 +138,7 @@ async fn coins_that_were_there_already_are_returned_and_kept_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_adds_at_once_are_exact() {
+async fn concurrent_adds_are_exact() {
     for place in Place::all() {
         let store = place.open();
         let mut runs = JoinSet::new();
@@ -154,17 +160,17 @@ async fn many_adds_at_once_are_exact() {
 }
 
 #[tokio::test]
-async fn the_counters_outlive_a_crash_of_redis_and_the_end_of_a_process_with_a_file() {
+async fn the_counters_survive_a_crash_of_redis_and_the_end_of_a_process_with_a_file() {
     for mut place in Place::all() {
         let mut store = place.open();
         store.add(&batch("a", 1, 5, &[1])).await.unwrap();
         match &mut place {
             Place::Redis(redis) => {
                 redis.kill();
-                assert!(store.totals().await.is_err());
+                assert!(totals(&store).await.is_err());
                 assert!(store.add(&batch("a", 2, 7, &[2])).await.is_err());
                 redis.start_again();
-                // The number of the batch outlives the crash, too.
+                // The number of the batch survives the crash as well.
                 store.add(&batch("a", 1, 5, &[1])).await.unwrap();
             }
             Place::File(_) => {
@@ -180,7 +186,7 @@ async fn the_counters_outlive_a_crash_of_redis_and_the_end_of_a_process_with_a_f
 }
 
 #[tokio::test]
-async fn redis_holds_what_the_contract_says_and_nothing_else() {
+async fn redis_contains_the_keys_of_the_contract_and_no_others() {
     let Some(redis) = Redis::start() else { return };
     let store = connect(&redis.url());
     store.add(&batch("a", 1, 5, &[1])).await.unwrap();
@@ -203,7 +209,7 @@ async fn redis_holds_what_the_contract_says_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn redis_may_cut_connections_and_forget_scripts_and_data() {
+async fn the_store_survives_closed_connections_and_lost_scripts_and_data() {
     let Some(redis) = Redis::start() else { return };
     let store = connect(&redis.url());
     for sequence in 1..=10 {
@@ -216,13 +222,13 @@ async fn redis_may_cut_connections_and_forget_scripts_and_data() {
     store.add(&batch("a", 11, 1, &[])).await.unwrap();
     assert_totals(&store, 10, "11").await;
     redis.cli(&["FLUSHALL"]);
-    assert_eq!(store.totals().await.unwrap(), Totals { coins: 0, hashes: None });
+    assert_eq!(totals(&store).await.unwrap(), Totals { coins: 0, hashes: None });
     store.add(&batch("a", 12, 1, &[1])).await.unwrap();
     assert_totals(&store, 1, "1").await;
 }
 
 #[tokio::test]
-async fn keys_of_another_type_are_an_error_that_counts_nothing_until_they_are_gone() {
+async fn a_key_of_another_type_is_an_error_and_counts_nothing_until_it_is_deleted() {
     let Some(redis) = Redis::start() else { return };
     let store = connect(&redis.url());
     for (sequence, bad, good) in [(1, "wallet", "hashes"), (2, "hashes", "wallet")] {
@@ -235,7 +241,7 @@ async fn keys_of_another_type_are_an_error_that_counts_nothing_until_they_are_go
             assert!(error.contains("WRONGTYPE"), "{error}");
         }
         assert_eq!(redis.cli(&["EXISTS", good]), "0", "{good} was written to");
-        assert!(store.totals().await.is_err());
+        assert!(totals(&store).await.is_err());
         redis.cli(&["DEL", bad]);
         for _ in 0..2 {
             assert!(store.add(&batch).await.unwrap().is_empty());
@@ -245,7 +251,7 @@ async fn keys_of_another_type_are_an_error_that_counts_nothing_until_they_are_go
 }
 
 #[tokio::test]
-async fn a_password_comes_from_the_url_and_is_never_shown() {
+async fn the_password_of_the_url_is_used_and_never_shown() {
     let Some(redis) = Redis::start_with(&["--requirepass", "right"]) else { return };
     let with = |password: &str| format!("redis://:{password}@{}", redis.name());
     let (right, wrong) = (connect(&with("right")), connect(&with("wr0ng")));
@@ -263,7 +269,7 @@ async fn a_password_comes_from_the_url_and_is_never_shown() {
 }
 
 #[test]
-fn a_redis_url_shows_host_and_port_only() {
+fn a_redis_url_displays_host_and_port_only() {
     for (url, shown) in [
         ("redis://redis", "redis:6379"),
         ("redis://someone:s3cret@host:7000/3", "host:7000"),
@@ -281,17 +287,17 @@ fn a_redis_url_shows_host_and_port_only() {
 }
 
 #[tokio::test]
-async fn a_redis_that_does_not_answer_is_given_up() {
+async fn a_redis_that_does_not_respond_times_out() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let name = silent.local_addr().unwrap().to_string();
     let store = Store::redis(&format!("redis://{name}").parse::<RedisUrl>().unwrap()).unwrap();
-    let totals = tokio::time::timeout(Duration::from_secs(15), store.totals()).await;
-    let error = totals.expect("an end").unwrap_err().to_string();
+    let totals = tokio::time::timeout(Duration::from_secs(15), totals(&store)).await;
+    let error = totals.expect("a timeout of the store").unwrap_err().to_string();
     assert!(error.starts_with(&name), "{error}");
 }
 
 #[test]
-fn a_file_that_is_open_or_cannot_be_made_is_a_clear_error() {
+fn a_file_that_is_open_or_cannot_be_created_is_a_clear_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = file_in(&folder);
     let store = Store::file(&path).unwrap();
@@ -318,61 +324,65 @@ fn now() -> f64 {
 }
 
 #[tokio::test]
-async fn the_newest_coins_come_first_and_each_can_be_looked_up() {
+async fn recent_coins_are_listed_newest_first_and_every_coin_can_be_read() {
     for place in Place::all() {
         let store = place.open();
         store.add(&batch("a", 1, 30, &(0..25).collect::<Vec<_>>())).await.unwrap();
-        // A coin that was there already is no news.
+        // A coin that is in the wallet already is not added to the recent ones.
         store.add(&batch("a", 2, 1, &[3, 25])).await.unwrap();
         store.add(&batch("b", 1, 1, &[])).await.unwrap();
-        // Nor is one in a batch that is sent again.
+        // Neither are the coins of a batch that is sent twice.
         store.add(&batch("a", 1, 30, &(0..25).collect::<Vec<_>>())).await.unwrap();
-        let asked = [coin(7).hash, "unknown".to_owned(), coin(25).hash];
-        let snapshot = store.read(&asked).await.unwrap();
-        let found: Vec<_> = snapshot.finds.iter().map(|find| find.hash.clone()).collect();
+        let snapshot = store.read().await.unwrap();
+        let found: Vec<_> = snapshot.recent_coins.iter().map(|coin| coin.hash.clone()).collect();
         assert_eq!(found, (16..=25).rev().map(|number| coin(number).hash).collect::<Vec<_>>());
-        for find in &snapshot.finds {
-            assert!((0.0..30.0).contains(&(snapshot.now - find.at)), "{find:?}");
+        for coin in &snapshot.recent_coins {
+            assert!((0.0..30.0).contains(&(snapshot.now - coin.at)), "{coin:?}");
         }
-        let bytes = |number| Some(coin(number).bytes.to_vec());
-        assert_eq!(snapshot.asked, [bytes(7), None, bytes(25)]);
+        for number in [7, 25] {
+            let bytes = store.coin(&coin(number).hash).await.unwrap();
+            assert_eq!(bytes, Some(coin(number).bytes.to_vec()));
+        }
+        assert_eq!(store.coin("unknown").await.unwrap(), None);
         assert_eq!(snapshot.totals.coins, 26);
     }
 }
 
 #[tokio::test]
-async fn workers_are_shown_until_they_leave_or_fall_silent() {
+async fn workers_are_alive_until_they_deregister_or_their_heartbeats_stop() {
     for place in Place::all() {
         let store = place.open();
         let rng = Rng { name: "rng-1".to_owned(), lanes: 1 };
-        let mut worker = Worker {
+        let mut stages = StageTimes::default();
+        (stages[Stage::Pause], stages[Stage::Network]) = (0.25, 1e-9);
+        let mut heartbeat = Heartbeat {
             host: "worker-1".to_owned(),
             hashes: u64::MAX,
             rngs: vec![rng],
-            stages: StageTimes { pause: 0.25, network: 1e-9, ..StageTimes::default() },
-            trouble: Some("rng:80: \"no\"\n".to_owned()),
-            ..Worker::default()
+            stages,
+            last_error: Some("rng:80: \"no\"\n".to_owned()),
+            ..Heartbeat::default()
         };
-        store.announce("a", &Worker::default()).await.unwrap();
-        store.announce("a", &worker).await.unwrap();
-        store.announce("b", &Worker::default()).await.unwrap();
-        let seen = store.read(&[]).await.unwrap().workers;
-        assert_eq!(seen.len(), 2);
-        assert_eq!((seen[0].run.as_str(), &seen[0].worker), ("a", &worker));
-        assert!((now() - seen[0].at).abs() < 30.0, "{:?}", seen[0]);
+        store.heartbeat("a", &Heartbeat::default()).await.unwrap();
+        store.heartbeat("a", &heartbeat).await.unwrap();
+        store.heartbeat("b", &Heartbeat::default()).await.unwrap();
+        let workers = store.read().await.unwrap().workers;
+        assert_eq!(workers.len(), 2);
+        assert_eq!((workers[0].run.as_str(), &workers[0].heartbeat), ("a", &heartbeat));
+        assert!((now() - workers[0].at).abs() < 30.0, "{:?}", workers[0]);
 
-        store.leave("b").await.unwrap();
+        store.deregister("b").await.unwrap();
         tokio::time::sleep(Duration::from_secs(3)).await;
-        worker.hashes = 7;
-        store.announce("c", &worker).await.unwrap();
+        heartbeat.hashes = 7;
+        store.heartbeat("c", &heartbeat).await.unwrap();
         let runs = async || {
-            let seen = store.read(&[]).await.unwrap().workers;
-            seen.into_iter().map(|sighting| sighting.run).collect::<Vec<_>>()
+            let workers = store.read().await.unwrap().workers;
+            workers.into_iter().map(|worker| worker.run).collect::<Vec<_>>()
         };
         assert_eq!(runs().await, ["a", "c"]);
         tokio::time::sleep(Duration::from_secs(3)).await;
         assert_eq!(runs().await, ["c"]);
-        store.announce("d", &worker).await.unwrap();
+        store.heartbeat("d", &heartbeat).await.unwrap();
         if let Place::Redis(redis) = &place {
             let runs = redis.cli(&["HKEYS", "dockercoins:workers"]);
             assert_eq!(BTreeSet::from_iter(runs.lines()), BTreeSet::from(["c", "d"]));
@@ -384,16 +394,65 @@ async fn workers_are_shown_until_they_leave_or_fall_silent() {
     }
 }
 
+#[test]
+fn a_heartbeat_is_json_with_a_field_per_stage() {
+    let json = r#"{"pause":1.0,"rng_queue":2.0,"rng_delay":3.0,"hasher_delay":4.0,"work":5.0,"network":6.0,"redis":7.0,"unknown":8.0}"#;
+    let stages: StageTimes = serde_json::from_str(json).unwrap();
+    assert_eq!(Stage::ALL.map(|stage| stages[stage]), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
+    assert_eq!(serde_json::to_string(&stages).unwrap(), json);
+    for stage in Stage::ALL {
+        assert_eq!(serde_json::to_string(&stage).unwrap(), format!("\"{}\"", stage.name()));
+    }
+    let partial = r#"{"trouble": "no", "stages": {"work": 5, "later": ["unknown"]}, "later": 1}"#;
+    let heartbeat: Heartbeat = serde_json::from_str(partial).unwrap();
+    let mut stages = StageTimes::default();
+    stages[Stage::Work] = 5.0;
+    let last_error = Some("no".to_owned());
+    assert_eq!(heartbeat, Heartbeat { last_error, stages, ..Heartbeat::default() });
+}
+
 #[tokio::test]
-async fn what_others_say_of_workers_and_coins_does_no_harm() {
+async fn invalid_heartbeats_and_recent_coins_in_redis_are_ignored() {
     let Some(redis) = Redis::start() else { return };
     let store = connect(&redis.url());
-    store.announce("a", &Worker::default()).await.unwrap();
+    store.heartbeat("a", &Heartbeat::default()).await.unwrap();
     redis.cli(&["HSET", "dockercoins:workers", "b", "no JSON", "c", r#"{"later": 1}"#]);
     let far = (now() + 60.0).to_string();
     redis.cli(&["ZADD", "dockercoins:workers:seen", &far, "b", &far, "c", &far, "d"]);
     redis.cli(&["LPUSH", "dockercoins:coins", "nonsense", "hash nonsense"]);
-    let snapshot = store.read(&[]).await.unwrap();
-    let runs: Vec<_> = snapshot.workers.iter().map(|sighting| sighting.run.as_str()).collect();
-    assert_eq!((runs, snapshot.finds.len()), (vec!["a", "c"], 0));
+    let snapshot = store.read().await.unwrap();
+    let runs: Vec<_> = snapshot.workers.iter().map(|worker| worker.run.as_str()).collect();
+    assert_eq!((runs, snapshot.recent_coins.len()), (vec!["a", "c"], 0));
+}
+
+#[tokio::test]
+async fn the_latency_of_each_operation_is_a_metric() {
+    let Some(mut redis) = Redis::start() else { return };
+    let store = connect(&redis.url());
+    let mut registry = Registry::default();
+    store.register(&mut registry);
+    let store = store.with_timeout(Duration::from_secs(1)).unwrap();
+    store.add(&batch("a", 1, 1, &[1])).await.unwrap();
+    store.read().await.unwrap();
+    store.coin(&coin(1).hash).await.unwrap();
+    store.heartbeat("a", &Heartbeat::default()).await.unwrap();
+    store.deregister("a").await.unwrap();
+    redis.kill();
+    store.read().await.unwrap_err();
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    for (operation, error) in [
+        ("add", ""),
+        ("read", ""),
+        ("coin", ""),
+        ("announce", ""),
+        ("leave", ""),
+        ("read", "error"),
+    ] {
+        let line = format!(
+            "db_client_operation_duration_seconds_count{{db_system_name=\"redis\",\
+             db_operation_name=\"{operation}\",error_type=\"{error}\"}} 1"
+        );
+        assert!(text.contains(&line), "{line} in {text}");
+    }
 }
