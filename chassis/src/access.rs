@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::SystemTime};
 use axum::{
     body::HttpBody,
     extract::{ConnectInfo, Request},
-    http::{Method, Uri, Version, header::CONTENT_LENGTH},
+    http::header::CONTENT_LENGTH,
     response::Response,
 };
 use futures_util::FutureExt;
@@ -14,43 +14,27 @@ use tracing::info;
 /// The log target of access lines: `RUST_LOG=info,access=off` silences them.
 pub const ACCESS: &str = "access";
 
-/// Writes the access line when the answer is ready to be sent.
+/// Writes the access line when the response is ready to be sent.
 ///
 /// Source: <https://httpd.apache.org/docs/current/logs.html#common>.
 pub(crate) fn log<F: Future<Output = Response>>(
     request: Request,
     next: impl FnOnce(Request) -> F,
 ) -> impl Future<Output = Response> {
-    let line = tracing::enabled!(target: ACCESS, tracing::Level::INFO).then(|| Line::of(&request));
-    next(request).inspect(move |response| line.iter().for_each(|line| line.write(response)))
+    let write = tracing::enabled!(target: ACCESS, tracing::Level::INFO).then(|| line(&request));
+    next(request).inspect(move |response| write.into_iter().for_each(|write| write(response)))
 }
 
-/// What is known of a request before its answer.
-struct Line {
-    client: String,
-    method: Method,
-    uri: Uri,
-    version: Version,
-}
-
-impl Line {
-    fn of(request: &Request) -> Self {
-        let client = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-        Self {
-            client: client.map_or("-".to_owned(), |ip| ip.to_canonical().to_string()),
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            version: request.version(),
-        }
-    }
-
-    fn write(&self, response: &Response) {
-        let Self { client, method, uri, version } = self;
+/// Keeps the part of a request that its access line contains, and writes the line with the response.
+fn line(request: &Request) -> impl FnOnce(&Response) + use<> {
+    let client = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let client = client.map_or("-".to_owned(), |ip| ip.to_canonical().to_string());
+    let (method, uri, version) =
+        (request.method().clone(), request.uri().clone(), request.version());
+    move |response| {
         let status = response.status().as_u16();
-        let length = response
-            .headers()
-            .get(CONTENT_LENGTH)
-            .and_then(|value| value.to_str().ok()?.parse().ok());
+        let length = response.headers().get(CONTENT_LENGTH);
+        let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
         let bytes: Option<u64> = length.or_else(|| response.body().size_hint().exact());
         let size = bytes.map_or("-".to_owned(), |bytes| bytes.to_string());
         // The fixed-length date of HTTP has all the parts: "Sun, 06 Nov 1994 08:49:37 GMT".

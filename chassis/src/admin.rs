@@ -1,14 +1,14 @@
-//! The admin endpoints, apart from the application's own port.
+//! The admin endpoints, on a port of their own.
 
 use std::sync::Arc;
 
 use axum::{Router, http::StatusCode, routing::get};
 use prometheus_client::registry::Registry;
 
-use crate::{Shutdown, metrics};
+use crate::{metrics, shutdown::Shutdown};
 
-/// `/healthz` (the process answers), `/readyz` (it takes new work; 503 before it listens and once
-/// it is stopping), `/version` and `/metrics`. None of them asks a peer.
+/// `/healthz` (the process responds), `/readyz` (it accepts new work; 503 before it listens and while it
+/// stops), `/version` and `/metrics`. None of them depends on another service.
 pub(crate) fn router(registry: Registry, version: String, shutdown: Shutdown) -> Router {
     let registry = Arc::new(registry);
     let ready = move || async move {

@@ -1,22 +1,26 @@
-//! What every service of DockerCoins shares, in the order in which `main` calls it: settings,
-//! telemetry, shutdown, listeners, the admin endpoints and the server. It knows no coins.
+//! What every service of DockerCoins shares, in the order in which `main` uses it: settings,
+//! telemetry, shutdown, listeners, the admin endpoints and the server. It does not know about coins.
 
 mod access;
+mod activity;
 mod admin;
-mod answers;
 mod connection;
 mod export;
 mod healthcheck;
+mod limits;
 mod listen;
 mod metrics;
 mod observe;
+mod parse;
+mod run;
 mod server;
 mod settings;
 mod shutdown;
 mod telemetry;
 mod timing;
 pub mod trace;
-mod wire;
+
+use std::io::{self, IsTerminal};
 
 use axum::Router;
 use prometheus_client::registry::Registry;
@@ -24,26 +28,30 @@ use tokio::net::TcpListener;
 
 pub use access::ACCESS;
 pub use healthcheck::healthcheck;
+pub use limits::Limits;
 pub use listen::listen;
-pub use metrics::{Present, registry, seconds};
-pub use observe::Http;
-pub use server::{Limits, serve, serve_admin};
-pub use settings::{
-    Action, ByteSize, Listen, Service, SettingError, Settings, check_flags, defaults, exit,
-    load_with, parse_count, parse_duration, parse_port, parse_size, run, wrong,
+pub use metrics::{GaugeGuard, registry, seconds};
+pub use observe::HttpMetrics;
+pub use parse::{
+    ByteSize, SettingError, defaults, invalid_value, parse, parse_count, parse_duration,
+    parse_port, parse_size,
 };
+pub use run::{exit, run};
+pub use server::{serve, serve_admin};
+pub use settings::{Action, Listen, LogFormat, Service, Settings};
 pub use shutdown::Shutdown;
-pub use telemetry::LogFormat;
-pub use timing::{Served, ServerTiming, hostname, simulate};
+pub use telemetry::start_logs;
+pub use timing::{ServedBy, ServerTiming, hostname, simulate};
 
 /// The version of every program, which the workspace gives to all its crates.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What every process does first: logs, traces, as many open files as the host allows, signals.
+/// Prepares any process: logs on stdout, trace identifiers, as many open files as the host allows,
+/// signals. Fails when a setting of the logs is invalid or signals cannot be received.
 pub fn prepare(settings: &Settings) -> anyhow::Result<Shutdown> {
-    telemetry::init(settings)?;
+    start_logs(settings, io::stdout, io::stdout().is_terminal())?;
     trace::init();
-    server::raise_file_limit();
+    limits::raise_file_limit();
     Ok(Shutdown::on_signals(settings)?)
 }
 
@@ -51,7 +59,7 @@ pub fn prepare(settings: &Settings) -> anyhow::Result<Shutdown> {
 pub struct Chassis {
     /// Where the service registers its metrics.
     pub registry: Registry,
-    /// What ends the service.
+    /// The handle that stops the service.
     pub shutdown: Shutdown,
     name: &'static str,
     version: String,
@@ -59,7 +67,7 @@ pub struct Chassis {
 }
 
 impl Chassis {
-    /// What a service does first that takes part in a unit of work, and exports its part of the trace.
+    /// Starts a service that handles units of work and exports its spans.
     pub fn start_traced(name: &'static str, settings: &Service) -> anyhow::Result<Self> {
         if settings.action.is_none() {
             trace::export(name, &settings.shared.dockercoins_version)?;
@@ -67,8 +75,8 @@ impl Chassis {
         Self::start(name, settings)
     }
 
-    /// What every service does first. A health check, when the process was asked for one, also ends
-    /// it.
+    /// Starts a service; a health check runs instead, and ends the process, when that is requested.
+    /// Fails when a setting is invalid or the admin port is not available.
     pub fn start(name: &'static str, settings: &Service) -> anyhow::Result<Self> {
         if let Some(Action::Healthcheck) = settings.action {
             exit(healthcheck(settings.admin_listen));
@@ -79,16 +87,19 @@ impl Chassis {
         Ok(Self { registry: registry(name, &version), shutdown, name, version, admin })
     }
 
-    /// Answers on the admin port from now on, and returns what ends the service.
+    /// Serves the admin port in the background, and returns the handle that stops the service.
     pub fn serve_admin(self) -> Shutdown {
         serve_admin(self.admin, self.registry, self.version, &self.shutdown);
         self.shutdown
     }
 
-    /// Serves on the admin port and on the application's own, until the end.
-    pub async fn serve(mut self, listener: TcpListener, router: Router) {
-        let http = Http::register(&mut self.registry).of(self.name);
-        let shutdown = self.serve_admin();
-        serve(listener, router, http, Limits::default(), shutdown).await;
+    /// Serves the admin port and the application's own port until the service stops. Fails when the
+    /// latter is not available.
+    pub async fn serve(mut self, address: &Listen, router: Router) -> anyhow::Result<()> {
+        let listener = listen("LISTEN", address.listen)?;
+        let metrics = HttpMetrics::register(&mut self.registry).of(self.name);
+        let limits = Limits::with_connections(address.max_connections);
+        serve(listener, router, metrics, limits, self.serve_admin()).await;
+        Ok(())
     }
 }

@@ -1,21 +1,21 @@
-//! Listeners: IPv6 and IPv4 on one socket, with errors that name the setting.
+//! Listeners for IPv6 and IPv4 on one socket, with errors that name the setting.
 
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
 };
 
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
+use rustix::{io::Errno, net::sockopt::set_ipv6_v6only};
+use tokio::net::{TcpListener, TcpSocket};
 use tracing::{info, warn};
 
-use crate::SettingError;
+use crate::parse::SettingError;
 
-/// Connections that the kernel may hold before they are accepted.
-const BACKLOG: i32 = 1024;
+/// Connections that wait in the kernel until they are accepted.
+const BACKLOG: u32 = 1024;
 
-/// Listens on `address`. `[::]` takes IPv4, too, and becomes `0.0.0.0` on a host without IPv6.
-/// An address that cannot be had is an error about `setting`, the flag or variable behind it.
+/// Listens on `address`. `[::]` accepts IPv4 as well, and becomes `0.0.0.0` on a host without IPv6.
+/// Fails when the address is not available; the error names `setting`, its flag or variable.
 pub fn listen(setting: &str, address: SocketAddr) -> Result<TcpListener, SettingError> {
     let listener = match bind(address) {
         Err(error) if address.ip().is_unspecified() && address.is_ipv6() && lacks_ipv6(&error) => {
@@ -33,38 +33,34 @@ pub fn listen(setting: &str, address: SocketAddr) -> Result<TcpListener, Setting
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     if address.is_ipv6() {
-        socket.set_only_v6(false)?;
+        set_ipv6_v6only(&socket, false)?;
     }
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
-/// Without the module there is no such family; with IPv6 disabled there is no such address.
+/// Without IPv6 in the kernel the address family is missing; with IPv6 disabled, the address.
 fn lacks_ipv6(error: &io::Error) -> bool {
-    const EAFNOSUPPORT: i32 = 97;
-    error.raw_os_error() == Some(EAFNOSUPPORT) || error.kind() == io::ErrorKind::AddrNotAvailable
+    matches!(Errno::from_io_error(error), Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL))
 }
 
 fn refused(setting: &str, address: SocketAddr, error: &io::Error) -> SettingError {
-    let what = match error.kind() {
+    let reason = match error.kind() {
         io::ErrorKind::AddrInUse => {
-            "it is already in use; stop what uses it or choose another".to_owned()
+            "it is already in use; stop the program that uses it or choose another"
         }
-        io::ErrorKind::PermissionDenied => "a port below 1024 needs root or the sysctl \
+        io::ErrorKind::PermissionDenied => {
+            "a port below 1024 needs root or the sysctl \
             net.ipv4.ip_unprivileged_port_start=0; allow it or choose another"
-            .to_owned(),
-        io::ErrorKind::AddrNotAvailable => {
-            "this host has no such address; choose another".to_owned()
         }
-        _ => format!("{error}; choose another"),
+        io::ErrorKind::AddrNotAvailable => "this host has no such address; choose another",
+        _ => &format!("{error}; choose another"),
     };
     let port = if setting.starts_with("--") { "0 for any free port" } else { "[::]:8080" };
     SettingError::new(format!(
-        "{setting}: cannot listen on {address}: {what}, such as {setting}={port}"
+        "{setting}: cannot listen on {address}: {reason}, such as {setting}={port}"
     ))
 }

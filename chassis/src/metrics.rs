@@ -1,20 +1,15 @@
-//! What every service tells Prometheus about itself and its process.
+//! Metrics of every service: its build and its process.
 
 use std::{fmt, fs};
 
 use axum::{
     http::{StatusCode, header::CONTENT_TYPE},
-    response::{IntoResponse, Response},
+    response::IntoResponse,
 };
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric, text::encode},
-    metrics::{
-        counter::ConstCounter,
-        gauge::{ConstGauge, Gauge},
-        histogram::Histogram,
-        info::Info,
-    },
+    encoding::{DescriptorEncoder, NoLabelSet, text::encode},
+    metrics::{MetricType, gauge::Gauge, histogram::Histogram, info::Info},
     registry::Registry,
 };
 use rustix::{
@@ -22,8 +17,8 @@ use rustix::{
     process::{Resource, getrlimit},
 };
 
-/// Upper bounds of duration histograms, in seconds: those that the conventions advise, and smaller
-/// ones for a service without simulated delays.
+/// Upper bounds of duration histograms, in seconds: those of the conventions, and smaller ones for a
+/// service without simulated delays.
 ///
 /// Source: <https://opentelemetry.io/docs/specs/semconv/http/http-metrics/>.
 const SECONDS: [f64; 19] = [
@@ -36,46 +31,43 @@ pub fn seconds() -> Histogram {
     Histogram::new(SECONDS)
 }
 
-/// One of those that a gauge counts, until it is dropped, for whatever reason.
-pub struct Present(Gauge);
+/// Counts one in a gauge until it is dropped.
+pub struct GaugeGuard(Gauge);
 
-impl Present {
-    /// Counts one more.
+impl GaugeGuard {
+    /// Increments the gauge.
     pub fn new(gauge: &Gauge) -> Self {
         gauge.inc();
         Self(gauge.clone())
     }
 }
 
-impl Drop for Present {
+impl Drop for GaugeGuard {
     fn drop(&mut self) {
         self.0.dec();
     }
 }
 
-/// Where a service registers its metrics; it already says what runs here and what that uses.
+/// A registry that already has the metrics of the build and the process.
 pub fn registry(service: &'static str, version: &str) -> Registry {
     let mut registry = Registry::default();
     let build = Info::new([("service", service.to_owned()), ("version", version.to_owned())]);
-    registry.register("dockercoins_build", "Which program this is", build);
+    registry.register("dockercoins_build", "Service and version of this program", build);
     registry.register_collector(Box::new(Process));
     registry
 }
 
-/// All metrics, as they are now.
+/// The current metrics as text.
 ///
 /// Source: OpenMetrics 1.0, <https://prometheus.io/docs/specs/om/open_metrics_spec/>.
-pub(crate) fn expose(registry: &Registry) -> Response {
+pub(crate) fn expose(registry: &Registry) -> Result<impl IntoResponse + use<>, StatusCode> {
     let mut text = String::new();
-    if encode(&mut text, registry).is_err() {
-        let sentence = "The metrics cannot be written as text.\n";
-        return (StatusCode::INTERNAL_SERVER_ERROR, sentence).into_response();
-    }
+    encode(&mut text, registry).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     let text_format = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(CONTENT_TYPE, text_format)], text).into_response()
+    Ok(([(CONTENT_TYPE, text_format)], text))
 }
 
-/// What this process uses, read anew for each scrape. Where there is no /proc, nothing is said.
+/// The resources of this process, read at each scrape. A host without /proc has none of these.
 ///
 /// Source: <https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics>.
 #[derive(Debug)]
@@ -83,51 +75,41 @@ struct Process;
 
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        let Some(usage) = Usage::read() else {
+        let Some([(name, help, cpu), gauges @ ..]) = usage() else {
             return Ok(());
         };
-        let cpu = ConstCounter::new(usage.cpu);
-        let help = "CPU time used, in user and system mode";
-        let name = "process_cpu_seconds";
-        cpu.encode(encoder.encode_descriptor(name, help, None, cpu.metric_type())?)?;
-        for (name, help, value) in usage.gauges {
-            let gauge = ConstGauge::new(value);
-            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        let mut counter = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        counter.encode_counter::<NoLabelSet, _, f64>(&cpu, None)?;
+        for (name, help, value) in gauges {
+            encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)?;
         }
         Ok(())
     }
 }
 
-struct Usage {
-    cpu: f64,
-    gauges: [(&'static str, &'static str, f64); 6],
-}
-
-impl Usage {
-    /// Source: proc_pid_stat(5), <https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html>.
-    fn read() -> Option<Self> {
-        let stat = fs::read_to_string("/proc/self/stat").ok()?;
-        // The name before them is in parentheses and may hold anything.
-        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-        let field = |number: usize| fields.get(number - 3)?.parse::<f64>().ok();
-        let boot = fs::read_to_string("/proc/stat").ok()?;
-        let boot: f64 = boot.lines().find_map(|line| line.strip_prefix("btime "))?.parse().ok()?;
-        let ticks = clock_ticks_per_second() as f64;
-        let files = fs::read_dir("/proc/self/fd").ok()?.count() as f64;
-        let most_files = getrlimit(Resource::Nofile).current;
-        let most_files = most_files.map_or(f64::INFINITY, |files| files as f64);
-        let gauges = [
-            ("process_resident_memory_bytes", "Memory in use", field(24)? * page_size() as f64),
-            ("process_virtual_memory_bytes", "Address space in use", field(23)?),
-            ("process_open_fds", "Open files", files),
-            ("process_max_fds", "The most files that may be open", most_files),
-            ("process_threads", "Threads", field(20)?),
-            (
-                "process_start_time_seconds",
-                "When the process started, since the epoch",
-                boot + field(22)? / ticks,
-            ),
-        ];
-        Some(Self { cpu: (field(14)? + field(15)?) / ticks, gauges })
-    }
+/// The name, help and value of each metric; the first is a counter, the others are gauges.
+///
+/// Source: proc_pid_stat(5), <https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html>.
+fn usage() -> Option<[(&'static str, &'static str, f64); 7]> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    // The fields follow the process name, which is in parentheses and may contain anything.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let field = |number: usize| fields.get(number - 3)?.parse::<f64>().ok();
+    let boot = fs::read_to_string("/proc/stat").ok()?;
+    let boot: f64 = boot.lines().find_map(|line| line.strip_prefix("btime "))?.parse().ok()?;
+    let ticks = clock_ticks_per_second() as f64;
+    let files = fs::read_dir("/proc/self/fd").ok()?.count() as f64;
+    let max_files = getrlimit(Resource::Nofile).current;
+    let max_files = max_files.map_or(f64::INFINITY, |files| files as f64);
+    let cpu = (field(14)? + field(15)?) / ticks;
+    let start = boot + field(22)? / ticks;
+    Some([
+        ("process_cpu_seconds", "CPU time used, in user and system mode", cpu),
+        ("process_resident_memory_bytes", "Memory in use", field(24)? * page_size() as f64),
+        ("process_virtual_memory_bytes", "Address space in use", field(23)?),
+        ("process_open_fds", "Open files", files),
+        ("process_max_fds", "Limit of open files", max_files),
+        ("process_threads", "Threads", field(20)?),
+        ("process_start_time_seconds", "When the process started, since the epoch", start),
+    ])
 }

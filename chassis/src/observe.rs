@@ -1,10 +1,9 @@
-//! What is measured of every request: a duration and a span.
+//! Metrics and a span for every request.
 
 use std::time::Instant;
 
 use axum::{
     extract::{MatchedPath, Request},
-    http::Method,
     response::Response,
 };
 use futures_util::FutureExt;
@@ -18,56 +17,60 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::{Present, seconds, trace};
+use crate::{
+    metrics::{GaugeGuard, seconds},
+    trace,
+};
+
+/// The methods that the conventions list. Clients may send any other, which is labelled `_OTHER`.
+const METHODS: [&str; 9] =
+    ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
 /// The metrics of HTTP servers; clones share them.
 ///
 /// Source: <https://opentelemetry.io/docs/specs/semconv/http/http-metrics/>.
 #[derive(Clone)]
-pub struct Http {
+pub struct HttpMetrics {
     service: &'static str,
-    durations: Family<Answered, Histogram, fn() -> Histogram>,
-    active: Family<Asked, Gauge>,
+    durations: Family<ResponseLabels, Histogram, fn() -> Histogram>,
+    active: Family<RequestLabels, Gauge>,
 }
 
+/// The service and the method.
+type RequestLabels = [(&'static str, &'static str); 2];
+
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct Answered {
-    service: &'static str,
-    http_request_method: &'static str,
+struct ResponseLabels {
+    #[prometheus(flatten)]
+    request: RequestLabels,
     http_route: String,
     http_response_status_code: u16,
 }
 
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct Asked {
-    service: &'static str,
-    http_request_method: &'static str,
-}
-
-impl Default for Http {
-    /// Metrics that nobody reads.
+impl Default for HttpMetrics {
+    /// Metrics that are not registered.
     fn default() -> Self {
         let durations = Family::new_with_constructor(seconds as fn() -> Histogram);
         Self { service: "", durations, active: Family::default() }
     }
 }
 
-impl Http {
-    /// Metrics that are all zero, to be found in `registry` from now on.
+impl HttpMetrics {
+    /// Metrics that are zero, registered in `registry`.
     pub fn register(registry: &mut Registry) -> Self {
-        let http = Self::default();
+        let metrics = Self::default();
         registry.register_with_unit(
             "http_server_request_duration",
-            "Time from a request's header to that of its answer",
+            "Time from a request's header to that of its response",
             Unit::Seconds,
-            http.durations.clone(),
+            metrics.durations.clone(),
         );
         registry.register(
             "http_server_active_requests",
-            "Requests that have no answer yet",
-            http.active.clone(),
+            "Requests without a response yet",
+            metrics.active.clone(),
         );
-        http
+        metrics
     }
 
     /// The same metrics for the requests of one service.
@@ -76,71 +79,46 @@ impl Http {
     }
 }
 
-/// Measures a request, within the trace of whoever sent it.
+/// Measures a request, in the trace of its client.
 pub(crate) fn request<F: Future<Output = Response>>(
-    http: Http,
+    metrics: HttpMetrics,
     request: Request,
     next: impl FnOnce(Request) -> F,
 ) -> impl Future<Output = Response> {
     let started = Instant::now();
-    let method = known(request.method());
-    let active = http
-        .active
-        .get_or_create_owned(&Asked { service: http.service, http_request_method: method });
-    let active = Present::new(&active);
-    let route = request.extensions().get::<MatchedPath>().cloned();
+    let method = METHODS.into_iter().find(|method| *method == request.method().as_str());
+    let (method, name) = method.map_or(("_OTHER", "HTTP"), |method| (method, method));
+    let labels = [("service", metrics.service), ("http_request_method", method)];
+    let active = GaugeGuard::new(&metrics.active.get_or_create_owned(&labels));
+    let route = request.extensions().get::<MatchedPath>();
+    let route = route.map_or_else(String::new, |route| route.as_str().to_owned());
     let uri = request.uri().clone();
     let caller = trace::extract(request.headers());
-    let name = if method == OTHER { "HTTP" } else { method };
     let span = SpanBuilder::from_name(name).with_kind(SpanKind::Server);
-    let path = |route: &Option<MatchedPath>| {
-        route.as_ref().map_or_else(String::new, |route| route.as_str().to_owned())
-    };
-    let seen = route.clone();
-    let answer = next(request).inspect(move |response| {
+    let response = next(request).inspect(move |response| {
+        drop(active);
+        let status = response.status();
         trace::annotate(|span| {
-            let (route, status) = (path(&seen), response.status());
             if !route.is_empty() {
                 span.update_name(format!("{name} {route}"));
-                span.set_attribute(KeyValue::new("http.route", route));
+                span.set_attribute(KeyValue::new("http.route", route.clone()));
             }
-            span.set_attribute(KeyValue::new("http.request.method", method));
-            span.set_attribute(KeyValue::new("url.scheme", "http"));
-            span.set_attribute(KeyValue::new("url.path", uri.path().to_owned()));
-            let status_code = i64::from(status.as_u16());
-            span.set_attribute(KeyValue::new("http.response.status_code", status_code));
+            span.set_attributes([
+                KeyValue::new("http.request.method", method),
+                KeyValue::new("url.scheme", "http"),
+                KeyValue::new("url.path", uri.path().to_owned()),
+                KeyValue::new("http.response.status_code", i64::from(status.as_u16())),
+            ]);
             if status.is_server_error() {
                 span.set_status(Status::error(""));
             }
         });
-    });
-    trace::within(caller, span, answer).inspect(move |response| {
-        drop(active);
-        let answered = Answered {
-            service: http.service,
-            http_request_method: method,
-            http_route: path(&route),
-            http_response_status_code: response.status().as_u16(),
+        let labels = ResponseLabels {
+            request: labels,
+            http_route: route,
+            http_response_status_code: status.as_u16(),
         };
-        http.durations.get_or_create(&answered).observe(started.elapsed().as_secs_f64());
-    })
-}
-
-/// What stands for a method that the conventions do not know.
-const OTHER: &str = "_OTHER";
-
-/// The methods that the conventions know; whatever else clients send is one.
-fn known(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::DELETE => "DELETE",
-        Method::CONNECT => "CONNECT",
-        Method::OPTIONS => "OPTIONS",
-        Method::TRACE => "TRACE",
-        Method::PATCH => "PATCH",
-        _ => OTHER,
-    }
+        metrics.durations.get_or_create(&labels).observe(started.elapsed().as_secs_f64());
+    });
+    trace::within(caller, span, response)
 }

@@ -1,98 +1,78 @@
-//! Logs: plain text for people, JSON on request.
+//! Logs: plain text for people, JSON for machines.
 
-use std::{
-    env,
-    io::{self, IsTerminal},
-    str::FromStr,
-};
+use std::{env, fmt, str::FromStr};
 
-use clap::ValueEnum;
-use tracing::{
-    Event, Subscriber,
-    field::{Field, Visit},
-    level_filters::LevelFilter,
-};
+use tracing::{Event, Level, field::Field, level_filters::LevelFilter};
 use tracing_subscriber::{
-    Layer,
+    Layer, Registry,
     filter::Targets,
     fmt::{
-        self, FmtContext, FormatEvent, FormatFields, FormattedFields,
-        format::{JsonFields, Writer, debug_fn},
+        FmtContext, FormatEvent, FormatFields, FormattedFields, MakeWriter,
+        format::{Format, Json, JsonFields, Writer, debug_fn},
+        layer,
         time::{FormatTime, SystemTime},
-        writer::BoxMakeWriter,
     },
     layer::SubscriberExt,
-    registry::LookupSpan,
     util::SubscriberInitExt,
 };
 
-use crate::{ACCESS, SettingError, Settings, trace, wrong};
+use crate::{
+    access::ACCESS,
+    parse::{SettingError, invalid_value},
+    settings::{LogFormat, Settings},
+    trace,
+};
 
-/// The shape of the log lines.
-#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
-pub enum LogFormat {
-    /// A line for people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// Starts logging for this process. Fails when `RUST_LOG` is not a filter.
-pub(crate) fn init(settings: &Settings) -> Result<(), SettingError> {
+/// Starts the logs of this process, coloured if they go to a terminal; the first call decides where they
+/// go. Fails when `RUST_LOG` is not a filter.
+pub fn start_logs(
+    settings: &Settings,
+    writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static,
+    is_terminal: bool,
+) -> Result<(), SettingError> {
     let mut filter = filter(&settings.rust_log)?;
     if settings.debug.to_string_lossy().to_lowercase().starts_with('y') {
         let ours = ["chassis", "store", "rng", "hasher", "worker", "webui"];
         filter = filter.with_targets(ours.map(|name| (name, LevelFilter::DEBUG)));
     }
-    let (output, is_terminal) = match settings.log_to_stderr {
-        true => (BoxMakeWriter::new(io::stderr), io::stderr().is_terminal()),
-        false => (BoxMakeWriter::new(io::stdout), io::stdout().is_terminal()),
-    };
     let colour = is_terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let logs = fmt::layer().with_ansi(colour).with_writer(output);
+    let logs = layer().with_ansi(colour).with_writer(writer);
     let logs = match settings.log_format {
         LogFormat::Text => {
             let only_values = debug_fn(|writer, _, value| write!(writer, "{value:?}"));
-            let line = Line { erases: is_terminal && settings.log_to_stderr };
-            logs.fmt_fields(only_values).event_format(line).boxed()
+            logs.fmt_fields(only_values).event_format(TextLine).boxed()
         }
         LogFormat::Json => {
-            let json = fmt::format().json().flatten_event(true).with_span_list(false);
-            logs.fmt_fields(JsonFields::new()).event_format(Traced(json)).boxed()
+            let json = Format::default().json().flatten_event(true).with_span_list(false);
+            logs.fmt_fields(JsonFields::new()).event_format(JsonLine(json)).boxed()
         }
     };
-    // Where a test starts two applications in one process, the first has set logging up for both.
     let _ = tracing_subscriber::registry().with(logs.with_filter(filter)).try_init();
     Ok(())
 }
 
 fn filter(rust_log: &str) -> Result<Targets, SettingError> {
-    // A word alone would be a target, and a level with a typo would silence everything else.
+    // A single word would be a target, and a level with a typo would silence everything else.
     let is_level = |word: &str| word.contains('=') || LevelFilter::from_str(word).is_ok();
     let filter = Targets::from_str(rust_log).ok();
     filter.filter(|_| rust_log.split(',').all(is_level)).ok_or_else(|| {
-        let wrong = wrong(rust_log, "a log filter", "info, debug or info,access=off");
-        SettingError::new(format!("RUST_LOG: {wrong}"))
+        let reason = invalid_value(rust_log, "a log filter", "info, debug or info,access=off");
+        SettingError::new(format!("RUST_LOG: {reason}"))
     })
 }
 
-/// JSON lines that say to which span they belong.
+/// JSON lines with the identifiers of their trace and span.
 ///
 /// Source: <https://opentelemetry.io/docs/specs/otel/compatibility/logging_trace_context/>.
-struct Traced<F>(F);
+struct JsonLine(Format<Json>);
 
-impl<S, N, F> FormatEvent<S, N> for Traced<F>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-    F: FormatEvent<S, N>,
-{
+impl FormatEvent<Registry, JsonFields> for JsonLine {
     fn format_event(
         &self,
-        context: &FmtContext<'_, S, N>,
+        context: &FmtContext<'_, Registry, JsonFields>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
-    ) -> std::fmt::Result {
+    ) -> fmt::Result {
         let mut line = String::new();
         self.0.format_event(context, Writer::new(&mut line), event)?;
         match (trace::current(), line.trim_end().strip_suffix('}')) {
@@ -107,72 +87,49 @@ where
 
 /// `worker_1  | 2026-01-01T00:00:00Z  INFO message field=value`; the prefix is the span of the
 /// service, which only the application in one process has.
-struct Line {
-    /// Whether the line of the terminal may have something else, such as a progress bar.
-    erases: bool,
-}
+struct TextLine;
 
-impl<S, N> FormatEvent<S, N> for Line
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
+impl<N: for<'a> FormatFields<'a> + 'static> FormatEvent<Registry, N> for TextLine {
     fn format_event(
         &self,
-        context: &FmtContext<'_, S, N>,
+        context: &FmtContext<'_, Registry, N>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
-    ) -> std::fmt::Result {
-        let colour = writer.has_ansi_escapes();
-        if self.erases {
-            writer.write_str("\r\x1b[2K")?;
-        }
-        if let Some(span) = context.event_scope().and_then(|mut scope| scope.next()) {
-            let extensions = span.extensions();
-            if let Some(service) = extensions.get::<FormattedFields<N>>() {
-                write_prefix(&mut writer, &service.fields)?;
-            }
+    ) -> fmt::Result {
+        if let Some(span) = context.event_scope().and_then(|mut scope| scope.next())
+            && let Some(service) = span.extensions().get::<FormattedFields<N>>()
+        {
+            let colour = 31 + service.bytes().map(u32::from).sum::<u32>() % 6;
+            paint(&mut writer, colour, format_args!("{:<9} |", service.fields))?;
+            writer.write_char(' ')?;
         }
         SystemTime.format_time(&mut writer)?;
-        let level = event.metadata().level();
-        match (colour, *level) {
-            (true, tracing::Level::ERROR) => write!(writer, " \x1b[31m{level:>5}\x1b[0m ")?,
-            (true, tracing::Level::WARN) => write!(writer, " \x1b[33m{level:>5}\x1b[0m ")?,
-            _ => write!(writer, " {level:>5} ")?,
+        writer.write_char(' ')?;
+        let metadata = event.metadata();
+        let level = format_args!("{:>5}", metadata.level());
+        match *metadata.level() {
+            Level::ERROR => paint(&mut writer, 31, level)?,
+            Level::WARN => paint(&mut writer, 33, level)?,
+            _ => writer.write_fmt(level)?,
         }
-        let mut fields = Fields { message: String::new(), rest: String::new() };
-        event.record(&mut fields);
-        writer.write_str(&fields.message)?;
-        // An access line already says everything that its fields say.
-        if event.metadata().target() != ACCESS {
-            writer.write_str(&fields.rest)?;
-        }
-        writeln!(writer)
+        writer.write_char(' ')?;
+        // The message comes first. That of an access line already contains the other fields.
+        let mut result = Ok(());
+        event.record(&mut |field: &Field, value: &dyn fmt::Debug| {
+            if field.name() == "message" {
+                result = result.and_then(|()| write!(writer, "{value:?}"));
+            } else if metadata.target() != ACCESS {
+                result = result.and_then(|()| write!(writer, " {field}={value:?}"));
+            }
+        });
+        result.and_then(|()| writeln!(writer))
     }
 }
 
-/// The name of the service as `docker-compose up` shows it, in a colour of its own.
-fn write_prefix(writer: &mut Writer<'_>, service: &str) -> std::fmt::Result {
-    if writer.has_ansi_escapes() {
-        let colour = 31 + service.bytes().map(usize::from).sum::<usize>() % 6;
-        write!(writer, "\x1b[{colour}m{service:<9} |\x1b[0m ")
-    } else {
-        write!(writer, "{service:<9} | ")
-    }
-}
-
-/// The message of an event, and its other fields as ` name=value`.
-struct Fields {
-    message: String,
-    rest: String,
-}
-
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        if field.name() == "message" {
-            self.message = format!("{value:?}");
-        } else {
-            self.rest += &format!(" {field}={value:?}");
-        }
+/// Writes text, on a terminal in a colour of ANSI X3.64.
+fn paint(writer: &mut Writer<'_>, colour: u32, text: fmt::Arguments<'_>) -> fmt::Result {
+    match writer.has_ansi_escapes() {
+        true => write!(writer, "\x1b[{colour}m{text}\x1b[0m"),
+        false => writer.write_fmt(text),
     }
 }

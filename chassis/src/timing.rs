@@ -1,4 +1,4 @@
-//! Where the time of a request went, told to whoever asked.
+//! Response headers that report how long a request took, and which host served it.
 
 use std::time::Duration;
 
@@ -9,32 +9,32 @@ use axum::{
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// The longest name of a host, in bytes.
+/// The longest host name, in bytes.
 ///
 /// Source: RFC 1035, <https://www.rfc-editor.org/rfc/rfc1035#section-2.3.4>.
-const LONGEST_NAME: usize = 255;
+const MAX_HOST_BYTES: usize = 255;
 
-/// The name of this host, which in a container is the container's.
+/// The name of this host; in a container, the container's.
 pub fn hostname() -> String {
-    gethostname::gethostname().to_string_lossy().into_owned()
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// Sleeps for a simulated delay, less when the service stops, and returns how long it slept.
+/// Sleeps for a simulated delay or until the service stops, and returns how long it slept.
 pub async fn simulate(delay: Duration, stop: &CancellationToken) -> Duration {
     let start = Instant::now();
-    // Even the shortest sleep takes the timer's next millisecond.
+    // Even an empty sleep lasts until the timer's next millisecond.
     if !delay.is_zero() {
         stop.run_until_cancelled(sleep(delay)).await;
     }
     start.elapsed()
 }
 
-/// How long a request waited for its turn, slept on purpose, and worked.
+/// How long a request waited in the queue, slept on purpose, and was worked on.
 ///
 /// Source: W3C Server Timing, <https://www.w3.org/TR/server-timing/>.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ServerTiming {
-    /// Waiting for the lane.
+    /// Waiting for a lane.
     pub queue: Duration,
     /// The simulated delay.
     pub delay: Duration,
@@ -43,7 +43,7 @@ pub struct ServerTiming {
 }
 
 impl ServerTiming {
-    /// What an answer says about itself; none if it does not, or in a way that nobody here understands.
+    /// Reads the header `Server-Timing`; none if it is missing or has another form.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let values = headers.get_all("server-timing");
         let time = |name: &str| {
@@ -59,45 +59,40 @@ impl ServerTiming {
 
     /// Adds the header `Server-Timing`, in milliseconds.
     pub fn add_to(&self, response: &mut Response) {
-        let us = [self.queue, self.delay, self.work].map(|time| (time.as_nanos() + 500) / 1000);
-        let [queue, delay, work] = us.map(|us| (us / 1000, us % 1000));
-        let value = format!(
-            "queue;dur={}.{:03}, delay;dur={}.{:03}, work;dur={}.{:03}",
-            queue.0, queue.1, delay.0, delay.1, work.0, work.1
-        );
+        let times = [self.queue, self.delay, self.work];
+        let [queue, delay, work] = times.map(|time| time.as_secs_f64() * 1000.0);
+        let value = format!("queue;dur={queue:.3}, delay;dur={delay:.3}, work;dur={work:.3}");
         if let Ok(value) = HeaderValue::from_str(&value) {
             response.headers_mut().insert("server-timing", value);
         }
     }
 }
 
-/// Which of the hosts behind a name has answered, and how many requests it works on at once.
+/// The host that served a request, and how many requests it works on at once.
 ///
 /// Source: an item with a parameter, RFC 9651, <https://www.rfc-editor.org/rfc/rfc9651#item>.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Served {
+pub struct ServedBy {
     /// The name of the host.
-    pub by: String,
-    /// The most requests at once.
+    pub host: String,
+    /// Requests at once.
     pub lanes: u16,
 }
 
-impl Served {
+impl ServedBy {
     /// The value of the header `Served-By`.
     pub fn header(&self) -> HeaderValue {
         let plain = |c: &char| c.is_ascii_graphic() && !matches!(c, '"' | '\\');
-        let by: String = self.by.chars().filter(plain).collect();
-        let value = format!("\"{by}\";lanes={}", self.lanes);
+        let host: String = self.host.chars().filter(plain).collect();
+        let value = format!("\"{host}\";lanes={}", self.lanes);
         HeaderValue::try_from(value).unwrap_or(HeaderValue::from_static("\"\""))
     }
 
-    /// What an answer says, if it does.
+    /// Reads the header `Served-By`; none if it is missing or has another form.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let value = headers.get("served-by")?.to_str().ok()?;
-        let (by, lanes) = value.strip_prefix('"')?.split_once("\";lanes=")?;
-        if by.len() > LONGEST_NAME {
-            return None;
-        }
-        Some(Self { by: by.to_owned(), lanes: lanes.parse().ok()? })
+        let (host, lanes) = value.strip_prefix('"')?.split_once("\";lanes=")?;
+        let host = (host.len() <= MAX_HOST_BYTES).then(|| host.to_owned())?;
+        Some(Self { host, lanes: lanes.parse().ok()? })
     }
 }

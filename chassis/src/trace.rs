@@ -1,6 +1,6 @@
-//! Traces: their context always travels with requests; spans are exported when somebody collects them.
+//! Traces: their context always travels with requests; spans are exported if a collector is configured.
 
-use std::{fmt::Display, future::Future, sync::OnceLock, thread, time::Duration};
+use std::{fmt::Display, future::Future, sync::OnceLock, time::Duration};
 
 use futures_util::{TryFutureExt, future::Either};
 use http::HeaderMap;
@@ -17,25 +17,24 @@ use opentelemetry_sdk::{
     propagation::TraceContextPropagator,
     trace::{Sampler, SdkTracer, SdkTracerProvider},
 };
+use tokio::{task::spawn_blocking, time::timeout};
 
-use tokio::{sync::oneshot, time::timeout};
+use crate::{export, parse::SettingError};
 
-use crate::{SettingError, export};
-
-/// How long the end of the process waits for the last spans to be exported.
+/// How long the process waits at its end for the last spans to be exported.
 const LAST_EXPORT: Duration = Duration::from_millis(300);
 
 static TRACES: OnceLock<Traces> = OnceLock::new();
 
 struct Traces {
-    /// Whether anybody sees the spans.
+    /// Whether spans are exported.
     exported: bool,
     provider: SdkTracerProvider,
     tracer: SdkTracer,
 }
 
-/// Exports spans, if the environment says where to. Needs a runtime. Fails when they cannot go
-/// there.
+/// Exports spans if the environment names a collector. Needs a runtime. Fails when one of its
+/// variables is invalid.
 pub fn export(service: &'static str, version: &str) -> Result<(), SettingError> {
     if let Some((exporter, resource)) = export::from_environment(service, version)? {
         let provider = SdkTracerProvider::builder();
@@ -44,32 +43,31 @@ pub fn export(service: &'static str, version: &str) -> Result<(), SettingError> 
     Ok(())
 }
 
-/// Makes identifiers, which travel, though nobody records anything; unless somebody does already.
+/// Creates identifiers, which travel with requests, without recording spans, unless they are exported.
 pub(crate) fn init() {
     set(false, SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOff).build());
 }
 
 fn set(exported: bool, provider: SdkTracerProvider) {
     let tracer = provider.tracer("dockercoins");
-    // Where a test starts two applications in one process, the first has set tracing up for both.
+    // The first call decides: a test may start two applications in one process.
     let _ = TRACES.set(Traces { exported, provider, tracer });
 }
 
-// None of these is an async function: those keep what they are given twice, and copy it from one
-// place to the other.
+// Hot-path functions return `impl Future`: an `async fn` would store its arguments twice.
 
 /// Runs a future in a span, below the one that is current.
 pub fn span<F: Future>(name: &'static str, future: F) -> impl Future<Output = F::Output> {
     below(Context::current(), SpanBuilder::from_name(name), future)
 }
 
-/// Asks a peer in a span, below the one that is current.
+/// Sends a request in a span, below the one that is current.
 pub fn call<T, E: Display>(
     name: &'static str,
-    asking: impl Future<Output = Result<T, E>>,
+    request: impl Future<Output = Result<T, E>>,
 ) -> impl Future<Output = Result<T, E>> {
     let span = SpanBuilder::from_name(name).with_kind(SpanKind::Client);
-    below(Context::current(), span, failing(asking))
+    below(Context::current(), span, failing(request))
 }
 
 /// Runs a future in a span that begins a trace.
@@ -80,7 +78,7 @@ pub fn root<T, E: Display>(
     within(Context::new(), SpanBuilder::from_name(name), failing(work))
 }
 
-/// Tells the current span of an error.
+/// Records an error in the current span.
 fn failing<T, E: Display>(
     future: impl Future<Output = Result<T, E>>,
 ) -> impl Future<Output = Result<T, E>> {
@@ -89,7 +87,7 @@ fn failing<T, E: Display>(
     })
 }
 
-/// Nobody sees a span below one that is not recorded: it is not made.
+/// Runs a future in a span below `parent`, or in none if `parent` is not recorded.
 fn below<F: Future>(
     parent: Context,
     span: SpanBuilder,
@@ -101,7 +99,7 @@ fn below<F: Future>(
     }
 }
 
-/// Runs a future in a span below the given context; within that itself, if nobody sees the span.
+/// Runs a future in a span below `parent`, or in `parent` itself if spans are not exported.
 pub(crate) fn within<F: Future>(
     parent: Context,
     span: SpanBuilder,
@@ -117,22 +115,22 @@ pub(crate) fn within<F: Future>(
     future.with_context(context)
 }
 
-/// Adds to the current span, if it is recorded.
-pub(crate) fn annotate(add: impl FnOnce(SpanRef<'_>)) {
+/// Changes the current span if it is recorded.
+pub(crate) fn annotate(change: impl FnOnce(SpanRef<'_>)) {
     let context = Context::current();
     if context.span().is_recording() {
-        add(context.span());
+        change(context.span());
     }
 }
 
-/// Tells a peer of the current span.
+/// Adds the headers that make the peer's span a child of the current one.
 ///
 /// Source: W3C Trace Context, <https://www.w3.org/TR/trace-context/>.
 pub fn inject(headers: &mut HeaderMap) {
     TraceContextPropagator::new().inject(&mut NotEmpty(HeaderInjector(headers)));
 }
 
-/// Leaves out what says nothing: the state of most traces.
+/// Omits headers without a value: most traces have no state.
 struct NotEmpty<'a>(HeaderInjector<'a>);
 
 impl Injector for NotEmpty<'_> {
@@ -143,25 +141,20 @@ impl Injector for NotEmpty<'_> {
     }
 }
 
-/// The span of whoever sent these headers.
+/// The span of the client that sent these headers.
 pub(crate) fn extract(headers: &HeaderMap) -> Context {
     TraceContextPropagator::new().extract_with_context(&Context::new(), &HeaderExtractor(headers))
 }
 
-/// The current span, by which log lines are found.
+/// The current span, whose identifiers log lines carry.
 pub(crate) fn current() -> Option<SpanContext> {
     let span = Context::map_current(|context| context.span().span_context().clone());
     span.is_valid().then_some(span)
 }
 
-/// Exports what is left, for a moment. The exporter needs the runtime meanwhile.
+/// Exports the last spans. The exporter needs the runtime meanwhile.
 pub(crate) async fn finish() {
-    let (done, end) = oneshot::channel();
-    thread::spawn(move || {
-        if let Some(traces) = TRACES.get() {
-            let _ = traces.provider.shutdown_with_timeout(LAST_EXPORT);
-        }
-        let _ = done.send(());
-    });
-    let _ = timeout(LAST_EXPORT, end).await;
+    let Some(traces) = TRACES.get().filter(|traces| traces.exported) else { return };
+    let shutdown = spawn_blocking(|| traces.provider.shutdown_with_timeout(LAST_EXPORT));
+    let _ = timeout(LAST_EXPORT, shutdown).await;
 }

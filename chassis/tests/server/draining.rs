@@ -1,61 +1,61 @@
-//! The end of a service: what was accepted is answered.
+//! Shutdown of a service: every accepted request gets its response.
 
 use std::net::SocketAddr;
 
-use chassis::{Http, Limits, Shutdown};
-use testkit::{Client, PATIENCE, anywhere, request};
+use chassis::{HttpMetrics, Limits, Shutdown};
+use testkit::{Client, TIMEOUT, any_port};
 use tokio::task::JoinHandle;
 
-use crate::{GET, GET_WAIT, HOUR, LARGE, SHORT, patient, router, start, start_with_timeout};
+use crate::{GET, GET_WAIT, HOUR, LARGE, SHORT, no_limits, router, start, start_with_timeout};
 
 #[test]
-fn everything_accepted_is_answered_when_the_service_stops() {
-    let service = start(patient());
+fn accepted_requests_get_their_response_when_the_service_stops() {
+    let service = start(no_limits());
     let mut waiting: Vec<Client> = (0..50).map(|_| service.connect()).collect();
     waiting.iter_mut().for_each(|client| client.send(GET_WAIT));
     assert!(waiting[0].is_silent(SHORT));
-    for answer in service.drain(waiting) {
-        assert_eq!((answer.status, answer.text().as_str()), (200, "waited\n"));
+    for response in service.drain(waiting) {
+        assert_eq!((response.status, response.text().as_str()), (200, "waited\n"));
     }
 }
 
 #[test]
-fn connections_beyond_the_limit_are_answered_when_the_service_stops() {
-    let service = start(Limits { connections: 1, ..patient() });
+fn connections_beyond_the_limit_get_their_response_when_the_service_stops() {
+    let service = start(Limits { connections: 1, ..no_limits() });
     let mut clients: Vec<Client> = (0..20).map(|_| service.connect()).collect();
     clients.iter_mut().for_each(|client| client.send(GET_WAIT));
     assert!(clients[0].is_silent(SHORT));
-    assert!(service.drain(clients).iter().all(|answer| answer.status == 200));
+    assert!(service.drain(clients).iter().all(|response| response.status == 200));
 }
 
 /// Serves on the runtime of the test.
 fn serve() -> (SocketAddr, Shutdown, JoinHandle<()>) {
-    let listener = chassis::listen("LISTEN", anywhere()).unwrap();
+    let listener = chassis::listen("LISTEN", any_port()).unwrap();
     let address = listener.local_addr().unwrap();
     let shutdown = Shutdown::new(HOUR);
     let router = router(shutdown.stop.clone());
     let server = tokio::spawn(chassis::serve(
         listener,
         router,
-        Http::default(),
-        patient(),
+        HttpMetrics::default(),
+        no_limits(),
         shutdown.clone(),
     ));
     (address, shutdown, server)
 }
 
-/// Waits for the end, after which every client has its answer.
-async fn assert_answered(clients: Vec<Client>, server: JoinHandle<()>) {
-    tokio::time::timeout(PATIENCE, server).await.unwrap().unwrap();
+/// Waits until the server has ended, and checks that every client has its response.
+async fn assert_responses(clients: Vec<Client>, server: JoinHandle<()>) {
+    tokio::time::timeout(TIMEOUT, server).await.unwrap().unwrap();
     for mut client in clients {
-        let answer = client.answer();
-        assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+        let response = client.response();
+        assert_eq!((response.status, response.header("connection")), (200, Some("close")));
     }
 }
 
-// On one thread, nothing is served between the lines below.
+// On a single thread, the service does nothing between the lines below.
 #[tokio::test]
-async fn a_burst_right_before_the_stop_is_answered() {
+async fn a_burst_just_before_the_stop_gets_its_responses() {
     let (address, shutdown, server) = serve();
     tokio::task::yield_now().await;
 
@@ -63,17 +63,17 @@ async fn a_burst_right_before_the_stop_is_answered() {
     clients[..25].iter_mut().for_each(|client| client.send(GET));
     shutdown.begin();
     clients[25..].iter_mut().for_each(|client| client.send(GET));
-    assert_answered(clients, server).await;
+    assert_responses(clients, server).await;
 }
 
 #[tokio::test]
-async fn a_request_on_its_way_when_the_service_stops_is_answered() {
+async fn a_request_sent_while_the_service_stops_gets_its_response() {
     let (address, shutdown, server) = serve();
     let mut silent = Client::connect(address);
     let mut idle = Client::connect(address);
     idle.send(GET);
     let mut idle = tokio::task::spawn_blocking(move || {
-        idle.answer();
+        idle.response();
         idle
     })
     .await
@@ -84,24 +84,24 @@ async fn a_request_on_its_way_when_the_service_stops_is_answered() {
     for client in [&mut silent, &mut idle] {
         client.send(GET);
     }
-    assert_answered(vec![silent, idle], server).await;
+    assert_responses(vec![silent, idle], server).await;
 }
 
 #[test]
-fn idle_connections_do_not_hold_up_the_end() {
-    let service = start(patient());
+fn idle_connections_do_not_delay_the_shutdown() {
+    let service = start(no_limits());
     let mut silent = service.connect();
     let mut idle = service.connect();
     idle.send(GET);
-    idle.answer();
+    idle.response();
     service.stop();
-    assert!(silent.rest().is_empty());
-    assert!(idle.rest().is_empty());
-    service.wait(PATIENCE);
+    assert!(silent.remainder().is_empty());
+    assert!(idle.remainder().is_empty());
+    service.wait(TIMEOUT);
 }
 
 #[test]
-fn what_is_stuck_is_cut_when_the_time_is_over() {
+fn busy_connections_are_closed_after_the_timeout() {
     let service = start_with_timeout(SHORT);
     let mut stuck = service.connect();
     stuck.send("GET /stuck HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -112,31 +112,31 @@ fn what_is_stuck_is_cut_when_the_time_is_over() {
     endless.send("GET / HTTP/1.1\r\nX: ");
     assert!(stuck.is_silent(SHORT));
     service.stop();
-    service.wait(PATIENCE);
-    assert!(stuck.rest().is_empty());
-    assert!(greedy.rest().len() < LARGE);
-    assert!(endless.rest().is_empty());
+    service.wait(TIMEOUT);
+    assert!(stuck.remainder().is_empty());
+    assert!(greedy.remainder().len() < LARGE);
+    assert!(endless.remainder().is_empty());
 }
 
 #[test]
-fn half_a_first_request_does_not_hold_up_the_end() {
-    let service = start(patient());
+fn half_a_first_request_does_not_delay_the_shutdown() {
+    let service = start(no_limits());
     let mut half = service.connect();
     half.send("GET / HT");
     assert!(half.is_silent(SHORT));
     service.stop();
-    service.wait(PATIENCE);
-    assert!(half.rest().is_empty());
+    service.wait(TIMEOUT);
+    assert!(half.remainder().is_empty());
 }
 
 #[test]
-fn a_service_that_is_no_longer_ready_still_answers() {
-    let service = start(patient());
-    assert_eq!(request(service.address, "GET", "/").header("connection"), None);
+fn a_service_that_is_no_longer_ready_still_responds() {
+    let service = start(no_limits());
+    assert_eq!(Client::request(service.address, "GET", "/").header("connection"), None);
     service.shutdown.withdraw();
     for path in ["/", "/nowhere"] {
-        let answer = request(service.address, "GET", path);
-        assert_eq!(answer.status, if path == "/" { 200 } else { 404 });
-        assert_eq!(answer.header("connection"), Some("close"));
+        let response = Client::request(service.address, "GET", path);
+        assert_eq!(response.status, if path == "/" { 200 } else { 404 });
+        assert_eq!(response.header("connection"), Some("close"));
     }
 }

@@ -1,4 +1,4 @@
-//! HTTP/2 without TLS, on the port that HTTP/1.1 has.
+//! HTTP/2 without TLS, on the same port as HTTP/1.1.
 
 use std::{
     future::Future,
@@ -6,30 +6,37 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use chassis::Limits;
+use h2::{RecvStream, client::SendRequest};
+use http::{Request, Response};
 use reqwest::{Client, StatusCode, Version};
-use testkit::{PATIENCE, Service};
-use tokio::{runtime::Runtime, task::JoinSet};
-
-use crate::{
-    GET, LARGE, SHORT,
-    frames::{DATA, Frames, GOAWAY, HEADERS, PREFACE, SETTINGS},
-    patient, start,
+use testkit::{Service, TIMEOUT};
+use tokio::{
+    net::TcpStream,
+    runtime::Runtime,
+    task::{self, JoinHandle, JoinSet},
+    time::{sleep, timeout},
 };
 
-/// What a client says first: the preface and its settings, which are the usual ones.
+use crate::{GET, LARGE, SHORT, no_limits, start};
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The preface, and a SETTINGS frame with the default values.
 const GREETING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
-/// How much of an answer a client takes that says nothing about it.
+/// A HEADERS frame: `GET /` on stream 1.
+const HEADERS: &[u8] = b"\0\0\x0b\x01\x05\0\0\0\x01\x82\x86\x04\x01/\x01\x04here";
+
+/// The type of a SETTINGS frame.
+const SETTINGS: u8 = 4;
+
+/// The default window of a stream, in bytes.
 const WINDOW: u32 = 65_535;
 
-/// What stands before the number of bytes that a peer may send more on all streams together.
-const WINDOW_UPDATE_OF_ALL: &[u8] = &[0, 0, 4, 8, 0, 0, 0, 0, 0];
-
-/// How much of `frames` is answers.
-fn data(frames: &[(u8, usize)]) -> usize {
-    frames.iter().filter(|frame| frame.0 == DATA).map(|frame| frame.1).sum()
-}
+/// The header of a WINDOW_UPDATE frame for the whole connection.
+const CONNECTION_WINDOW_UPDATE: &[u8] = &[0, 0, 4, 8, 0, 0, 0, 0, 0];
 
 fn with_client<F: Future>(test: impl FnOnce(Client) -> F) -> F::Output {
     let client = Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
@@ -40,103 +47,162 @@ fn url(service: &Service, path: &str) -> String {
     format!("http://{}{path}", service.address)
 }
 
+/// Drops a service on a blocking thread, because its runtime must not be dropped within another one.
+async fn drop_blocking(service: Service) {
+    task::spawn_blocking(|| drop(service)).await.unwrap();
+}
+
+/// A connection whose flow control the test determines. It replies to pings.
+struct Connection {
+    sender: SendRequest<Bytes>,
+    driver: JoinHandle<Result<(), h2::Error>>,
+}
+
+impl Connection {
+    /// Connects with this initial window for each stream, in bytes.
+    async fn open(service: &Service, window: u32) -> Self {
+        let socket = TcpStream::connect(service.address).await.unwrap();
+        let (sender, driver) =
+            h2::client::Builder::new().initial_window_size(window).handshake(socket).await.unwrap();
+        Self { sender, driver: tokio::spawn(driver) }
+    }
+
+    async fn get(&mut self, path: &str) -> Response<RecvStream> {
+        let request = Request::get(format!("http://here{path}")).body(()).unwrap();
+        self.sender
+            .clone()
+            .ready()
+            .await
+            .unwrap()
+            .send_request(request, true)
+            .unwrap()
+            .0
+            .await
+            .unwrap()
+    }
+
+    /// Waits for the service to close the connection.
+    async fn closed(self) -> Result<(), h2::Error> {
+        timeout(TIMEOUT, self.driver).await.expect("a closed connection").unwrap()
+    }
+}
+
 #[test]
-fn one_port_speaks_both_protocols() {
-    let service = start(patient());
-    let mut old = service.connect();
+fn one_port_supports_both_protocols() {
+    let service = start(no_limits());
+    let mut http1 = service.connect();
     with_client(async |client| {
         for _ in 0..2 {
-            let answer = client.get(url(&service, "/")).send().await.unwrap();
-            assert_eq!((answer.version(), answer.status()), (Version::HTTP_2, StatusCode::OK));
-            assert_eq!(answer.text().await.unwrap(), "hello\n");
-            old.send(GET);
-            assert_eq!(old.answer().text(), "hello\n");
+            let response = client.get(url(&service, "/")).send().await.unwrap();
+            assert_eq!((response.version(), response.status()), (Version::HTTP_2, StatusCode::OK));
+            assert_eq!(response.text().await.unwrap(), "hello\n");
+            http1.send(GET);
+            assert_eq!(http1.response().text(), "hello\n");
         }
         let large = vec![7; 1_000_000];
-        let answer = client.post(url(&service, "/length")).body(large).send().await.unwrap();
-        assert_eq!(answer.text().await.unwrap(), "1000000");
+        let response = client.post(url(&service, "/length")).body(large).send().await.unwrap();
+        assert_eq!(response.text().await.unwrap(), "1000000");
     });
 }
 
 #[test]
-fn the_protocol_is_told_however_slowly_its_first_bytes_come() {
-    let service = start(patient());
-    let mut new = service.connect();
-    let mut old = service.connect();
+fn the_protocol_is_detected_when_its_first_bytes_arrive_one_by_one() {
+    let service = start(no_limits());
+    let mut http2 = service.connect();
+    let mut http1 = service.connect();
     let post = "POST /length HTTP/1.1\r\nHost: here\r\nContent-Length: 3\r\n\r\nabc";
     for number in 0..GREETING.len().max(post.len()) {
-        new.try_send(GREETING.get(number..=number).unwrap_or_default()).unwrap();
-        old.try_send(post.as_bytes().get(number..=number).unwrap_or_default()).unwrap();
+        http2.try_send(GREETING.get(number..=number).unwrap_or_default()).unwrap();
+        http1.try_send(post.as_bytes().get(number..=number).unwrap_or_default()).unwrap();
         thread::sleep(Duration::from_millis(2));
     }
-    assert_eq!(old.answer().text(), "3");
+    assert_eq!(http1.response().text(), "3");
     service.stop();
-    let said = new.rest();
-    assert_eq!(said.get(3), Some(&SETTINGS), "{said:?}");
+    let received = http2.remainder();
+    assert_eq!(received.get(3), Some(&SETTINGS), "{received:?}");
 }
 
 #[test]
-fn little_is_kept_of_what_nobody_has_read() {
-    let service = start(Limits { header: SHORT, ..patient() });
+fn the_windows_of_request_bodies_are_small() {
+    let service = start(Limits { header: SHORT, ..no_limits() });
     let mut client = service.connect();
     client.send(GREETING);
-    let said = client.rest();
+    let received = client.remainder();
     let stream = &[0, 4, 0, 1, 0, 0];
-    assert!(said.windows(6).any(|setting| setting == stream), "not 64 KiB: {said:?}");
-    let connection = &[WINDOW_UPDATE_OF_ALL, &(256 * 1024 - WINDOW).to_be_bytes()].concat();
-    assert!(said.windows(13).any(|update| update == connection), "not 256 KiB: {said:?}");
+    assert!(received.windows(6).any(|setting| setting == stream), "not 64 KiB: {received:?}");
+    let increment = (256 * 1024 - WINDOW).to_be_bytes();
+    let connection = &[CONNECTION_WINDOW_UPDATE, &increment].concat();
+    assert!(received.windows(13).any(|update| update == connection), "not 256 KiB: {received:?}");
 }
 
 #[test]
-fn more_requests_than_one_connection_may_have_wait_for_their_turn() {
-    let service = start(patient());
+fn requests_beyond_the_limit_of_a_connection_wait() {
+    let service = start(no_limits());
     let statuses = with_client(async |client| {
-        let mut answers = JoinSet::new();
+        let mut requests = JoinSet::new();
         for _ in 0..2000 {
-            answers.spawn(client.get(url(&service, "/")).send());
+            requests.spawn(client.get(url(&service, "/")).send());
         }
-        answers.join_all().await
+        requests.join_all().await
     });
-    assert!(statuses.into_iter().all(|answer| answer.unwrap().status() == StatusCode::OK));
+    assert!(statuses.into_iter().all(|response| response.unwrap().status() == StatusCode::OK));
 }
 
 #[test]
-fn requests_are_answered_when_the_service_stops() {
-    let service = start(patient());
+fn requests_in_flight_beyond_the_limit_of_the_service_get_status_503() {
+    let service = start(Limits { connections: 5, ..no_limits() });
     with_client(async |client| {
-        let mut answers = JoinSet::new();
-        for _ in 0..50 {
-            answers.spawn(client.get(url(&service, "/wait")).send());
+        let mut requests = JoinSet::new();
+        for _ in 0..8 {
+            requests.spawn(client.get(url(&service, "/wait")).send());
         }
-        tokio::time::sleep(SHORT).await;
+        for _ in 0..3 {
+            let refused = requests.join_next().await.unwrap().unwrap().unwrap();
+            assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        }
         service.stop();
-        for answer in answers.join_all().await {
-            let answer = answer.unwrap();
-            assert_eq!(answer.status(), StatusCode::OK);
-            // The protocol has another way to say so.
-            assert_eq!(answer.headers().get("connection"), None);
-            assert_eq!(answer.text().await.unwrap(), "waited\n");
-        }
+        let responses = requests.join_all().await;
+        assert!(responses.into_iter().all(|response| response.unwrap().status() == 200));
     });
-    service.wait(PATIENCE);
 }
 
 #[test]
-fn a_greeting_that_never_ends_is_closed() {
-    let service = start(Limits { header: SHORT, ..patient() });
+fn requests_get_their_response_when_the_service_stops() {
+    let service = start(no_limits());
+    with_client(async |client| {
+        let mut requests = JoinSet::new();
+        for _ in 0..50 {
+            requests.spawn(client.get(url(&service, "/wait")).send());
+        }
+        sleep(SHORT).await;
+        service.stop();
+        for response in requests.join_all().await {
+            let response = response.unwrap();
+            assert_eq!(response.status(), StatusCode::OK);
+            // HTTP/2 closes a connection with a GOAWAY frame instead.
+            assert_eq!(response.headers().get("connection"), None);
+            assert_eq!(response.text().await.unwrap(), "waited\n");
+        }
+    });
+    service.wait(TIMEOUT);
+}
+
+#[test]
+fn an_incomplete_greeting_is_closed() {
+    let service = start(Limits { header: SHORT, ..no_limits() });
     for greeting in [&b"PRI "[..], PREFACE, GREETING] {
         let started = Instant::now();
         let mut client = service.connect();
         client.send(greeting);
-        let _ = client.rest();
-        assert!(started.elapsed() >= SHORT, "{greeting:?} was given no time");
+        let _ = client.remainder();
+        assert!(started.elapsed() >= SHORT, "{greeting:?} was closed too early");
     }
     service.assert_alive();
 }
 
 #[test]
-fn a_greeting_that_never_ends_does_not_hold_up_the_end() {
-    let service = start(patient());
+fn an_incomplete_greeting_does_not_delay_the_shutdown() {
+    let service = start(no_limits());
     let greetings = [&b"PRI "[..], PREFACE, GREETING];
     let mut clients = greetings.map(|_| service.connect());
     for (client, greeting) in clients.iter_mut().zip(greetings) {
@@ -144,95 +210,87 @@ fn a_greeting_that_never_ends_does_not_hold_up_the_end() {
     }
     thread::sleep(SHORT);
     service.stop();
-    service.wait(PATIENCE);
+    service.wait(TIMEOUT);
+}
+
+#[tokio::test]
+async fn an_idle_client_is_closed_although_it_replies_to_pings() {
+    let service = start(Limits { header: SHORT, ..no_limits() });
+    let mut idle = Connection::open(&service, WINDOW).await;
+    assert_eq!(idle.get("/").await.status(), StatusCode::OK);
+    // A connection that ends after a GOAWAY frame ends without an error.
+    assert!(idle.closed().await.is_ok());
+    drop_blocking(service).await;
 }
 
 #[test]
-fn an_idle_client_is_closed_although_it_answers_pings() {
-    let service = start(Limits { header: SHORT, ..patient() });
-    let mut idle = Frames::connect(&service, WINDOW);
-    idle.get(1, "/");
-    let (frames, closed) = idle.read_for(PATIENCE);
-    assert!(closed && data(&frames) == "hello\n".len() && idle.pings > 0, "{frames:?}");
-    assert!(frames.iter().any(|frame| frame.0 == GOAWAY), "not told to leave: {frames:?}");
+fn an_idle_client_that_ignores_goaway_is_closed() {
+    let service = start(Limits { header: SHORT, ..no_limits() });
+    let mut idle = service.connect();
+    idle.send([GREETING, HEADERS].concat());
+    let received = idle.remainder();
+    assert!(received.windows(6).any(|bytes| bytes == b"hello\n"), "{received:?}");
 }
 
 #[test]
-fn an_idle_client_is_closed_although_it_never_says_goodbye() {
-    let service = start(Limits { header: SHORT, ..patient() });
-    let mut idle = Frames::connect(&service, WINDOW);
-    idle.get(1, "/");
-    assert!(!idle.into_client().rest().is_empty());
-}
-
-#[test]
-fn a_client_that_waits_for_its_answer_is_not_idle() {
-    let service = start(Limits { header: SHORT, first_byte: 2 * SHORT, ..patient() });
+fn a_client_that_waits_for_its_response_is_not_idle() {
+    let service = start(Limits { header: SHORT, first_byte: 2 * SHORT, ..no_limits() });
     with_client(async |client| {
-        let answer = client.get(url(&service, "/late")).send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::OK);
+        let response = client.get(url(&service, "/late")).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
     });
 }
 
-#[test]
-fn an_answer_that_is_silent_for_long_is_not_ended() {
-    let service = start(Limits { header: SHORT, stalled_write: SHORT, ..patient() });
-    let mut listener = Frames::connect(&service, WINDOW);
-    listener.get(1, "/silent");
-    let (frames, closed) = listener.read_for(10 * SHORT);
-    assert!(!closed && data(&frames) == "hello\n".len() && listener.pings > 0, "{frames:?}");
-    assert!(!frames.iter().any(|frame| frame.0 == GOAWAY), "told to leave: {frames:?}");
+#[tokio::test]
+async fn a_response_that_pauses_is_not_cut_off() {
+    let service = start(Limits { header: SHORT, stalled_write: SHORT, ..no_limits() });
+    let mut listener = Connection::open(&service, WINDOW).await;
+    let mut body = listener.get("/silent").await.into_body();
+    assert_eq!(body.data().await.unwrap().unwrap(), "hello\n");
+    assert!(timeout(10 * SHORT, body.data()).await.is_err(), "the response has ended");
+    assert!(!listener.driver.is_finished());
+    drop_blocking(service).await;
 }
 
-#[test]
-fn a_client_that_takes_no_answers_is_closed_although_it_answers_pings() {
-    let service = start(Limits { header: SHORT, stalled_write: 5 * SHORT, ..patient() });
+#[tokio::test]
+async fn a_client_that_does_not_read_is_closed_although_it_replies_to_pings() {
+    let service = start(Limits { header: SHORT, stalled_write: 5 * SHORT, ..no_limits() });
     for window in [0, 1, WINDOW] {
-        let mut stalled = Frames::connect(&service, window);
-        for stream in [1, 3] {
-            stalled.get(stream, "/large");
+        let mut stalled = Connection::open(&service, window).await;
+        let responses = [stalled.get("/large").await, stalled.get("/large").await];
+        assert!(responses.iter().all(|response| response.status() == StatusCode::OK));
+        let _ = stalled.closed().await;
+    }
+    task::spawn_blocking(move || service.assert_alive()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_gets_the_whole_response() {
+    let service = start(Limits { stalled_write: 5 * SHORT, ..no_limits() });
+    let mut slow = Connection::open(&service, WINDOW).await;
+    let mut body = slow.get("/large").await.into_body();
+    let (started, mut received) = (Instant::now(), 0);
+    while let Some(data) = body.data().await {
+        received += data.as_ref().unwrap().len();
+        if started.elapsed() < 12 * SHORT {
+            sleep(SHORT / 4).await;
         }
-        let (frames, closed) = stalled.read_for(PATIENCE);
-        assert!(closed && stalled.pings > 0, "with {window}: {frames:?}");
-        assert!(data(&frames) <= WINDOW as usize, "with {window}: {frames:?}");
-        assert_eq!(frames.iter().filter(|frame| frame.0 == HEADERS).count(), 2);
+        body.flow_control().release_capacity(data.unwrap().len()).unwrap();
     }
-    service.assert_alive();
+    assert_eq!(received, LARGE);
+    assert!(started.elapsed() > 5 * SHORT, "read too fast for this test");
+    drop_blocking(service).await;
 }
 
 #[test]
-fn a_client_that_takes_its_answer_slowly_gets_all_of_it() {
-    let service = start(Limits { stalled_write: 5 * SHORT, ..patient() });
-    let mut slow = Frames::connect(&service, 0);
-    slow.get(1, "/large");
-    let started = Instant::now();
-    let mut received = 0;
-    while started.elapsed() < 12 * SHORT {
-        slow.take(1, 1);
-        let (frames, closed) = slow.read_for(SHORT / 4);
-        assert!(!closed, "cut after {received} bytes");
-        received += data(&frames);
-    }
-    assert!(received > 0);
-    for stream in [0, 1] {
-        slow.take(stream, LARGE as u32);
-    }
-    while received < LARGE {
-        let (frames, closed) = slow.read_for(SHORT);
-        assert!(!closed, "cut after {received} bytes");
-        received += data(&frames);
-    }
-}
-
-#[test]
-fn nonsense_ends_its_own_connection_alone() {
-    let service = start(patient());
-    let mut good = service.connect();
-    for nonsense in [&b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"[..], b"PRI / HTTP/1.1\r\n\r\n", b"PRI"] {
+fn an_invalid_preface_ends_its_own_connection_only() {
+    let service = start(no_limits());
+    let mut other = service.connect();
+    for invalid in [&b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"[..], b"PRI / HTTP/1.1\r\n\r\n", b"PRI"] {
         let mut client = service.connect();
-        client.send([nonsense, &[0xff; 100]].concat());
-        let _ = client.rest();
+        client.send([invalid, &[0xff; 100]].concat());
+        let _ = client.remainder();
     }
-    good.send(GET);
-    assert_eq!(good.answer().status, 200);
+    other.send(GET);
+    assert_eq!(other.response().status, 200);
 }

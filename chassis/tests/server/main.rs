@@ -1,13 +1,11 @@
-//! The server over real sockets: what hostile clients cannot do, and what nobody loses at the end.
+//! The server over real sockets: limits against hostile clients, and shutdown without lost requests.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod clients;
 mod draining;
-mod frames;
 mod http2;
 mod listening;
-mod resting;
 
 use std::{convert::Infallible, future::pending, time::Duration};
 
@@ -18,21 +16,19 @@ use axum::{
 };
 use chassis::{Limits, Shutdown};
 use futures_util::{StreamExt, stream};
-use testkit::{Service, anywhere};
+use testkit::{Service, any_port};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(200);
-/// How long a connection has nothing to do before it rests.
-const REST: Duration = Duration::from_millis(100);
 const LARGE: usize = 32 * 1024 * 1024;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: here\r\n\r\n";
 const GET_WAIT: &str = "GET /wait HTTP/1.1\r\nHost: here\r\n\r\n";
 
-/// No limit but those that a test sets.
-fn patient() -> Limits {
+/// Limits that no test reaches.
+fn no_limits() -> Limits {
     Limits { first_byte: HOUR, header: HOUR, stalled_write: HOUR, ..Limits::default() }
 }
 
@@ -46,7 +42,7 @@ fn router(stop: CancellationToken) -> Router {
         Body::from_stream(hello.chain(stream::pending()))
     };
     let unread = async |request: axum::extract::Request| {
-        sleep(REST).await;
+        sleep(SHORT / 2).await;
         drop(request);
     };
     Router::new()
@@ -65,5 +61,5 @@ fn start(limits: Limits) -> Service {
 }
 
 fn start_with_timeout(timeout: Duration) -> Service {
-    Service::start_on(anywhere(), patient(), Shutdown::new(timeout), router)
+    Service::start_on(any_port(), no_limits(), Shutdown::new(timeout), router)
 }
