@@ -1,4 +1,4 @@
-//! Bulk: the SHA-256 of each 32 bytes of a body, one line of lowercase hex per block.
+//! Bulk: the SHA-256 of each 32 bytes of a body, in a line of lowercase hex for each block.
 
 use std::io;
 
@@ -13,59 +13,58 @@ use futures_util::{StreamExt, stream};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use crate::upload::{Refusal, Upload};
+use crate::upload::{self, Refusal, Upload};
 
 /// Bytes in a block.
 const BLOCK: usize = 32;
 
-/// Bytes in a line: 64 hex digits and its end.
+/// Bytes in a line: 64 hex digits and a line feed.
 const LINE: usize = 65;
 
-/// How many bytes of a body are hashed before any are answered. A body that is no longer gets its
-/// answer in one piece, and an error gets its status.
+/// Bytes of a body that are hashed before the response begins. A body of at most this size gets its
+/// response in one piece, and an error its status.
 const PIECE: usize = 64 * 1024;
 
-/// Says of an answer, in its extensions, that it is still being made.
+/// An extension of a response that is not complete yet.
 #[derive(Clone, Copy)]
 pub(crate) struct Unfinished;
 
 /// The blocks of a body that is being received.
 pub(crate) struct Blocks {
     upload: Upload,
-    /// The first bytes of a block whose rest has not come yet.
-    rest: BytesMut,
+    /// The first bytes of a block that is not complete yet.
+    partial: BytesMut,
     ended: bool,
 }
 
 impl Blocks {
-    /// Nothing of a body yet. Refuses one that says it has no whole number of blocks.
+    /// Starts to receive blocks. Fails when the declared length is not a whole number of them.
     pub(crate) fn new(upload: Upload) -> Result<Self, Refusal> {
         match upload.declared() % BLOCK as u64 {
-            0 => Ok(Self { upload, rest: BytesMut::new(), ended: false }),
-            _ => Err(not_whole()),
+            0 => Ok(Self { upload, partial: BytesMut::new(), ended: false }),
+            _ => Err(not_whole_blocks()),
         }
     }
 
-    /// The answer, which is made as the blocks come in. What goes wrong after its first piece ends it
-    /// too early.
+    /// The response, hashed while the blocks arrive. An error after its first piece cuts it off.
     pub(crate) async fn into_response(mut self) -> Result<Response, Refusal> {
         let length = self.upload.exact().map(|bytes| bytes / BLOCK as u64 * LINE as u64);
         let first = self.next_piece().await?;
         if self.ended {
             return Ok(first.into_response());
         }
-        let mut answered = Some(Instant::now());
+        let mut first_sent = Some(Instant::now());
         let others = stream::try_unfold(self, move |mut blocks| {
-            // The simulated delay is in between.
-            if let Some(since) = answered.take() {
-                blocks.upload.excuse(since.elapsed());
+            // The body is not read during the simulated delay, which comes after the first piece.
+            if let Some(since) = first_sent.take() {
+                blocks.upload.extend_deadline(since.elapsed());
             }
             async move {
                 if blocks.ended {
                     return Ok(None);
                 }
-                let broken = |_| io::Error::other("the body is not whole");
-                let piece = blocks.next_piece().await.map_err(broken)?;
+                let incomplete = |_| io::Error::other("the body is incomplete");
+                let piece = blocks.next_piece().await.map_err(incomplete)?;
                 Ok::<_, io::Error>(Some((piece, blocks)))
             }
         });
@@ -81,8 +80,8 @@ impl Blocks {
         let mut hashed = 0;
         while hashed <= PIECE {
             let Some(data) = self.upload.next().await? else {
-                if !self.rest.is_empty() {
-                    return Err(not_whole());
+                if !self.partial.is_empty() {
+                    return Err(not_whole_blocks());
                 }
                 self.ended = true;
                 break;
@@ -94,30 +93,30 @@ impl Blocks {
     }
 
     fn hash(&mut self, mut data: Bytes, lines: &mut BytesMut) {
-        if !self.rest.is_empty() {
-            let missing = data.split_to(data.len().min(BLOCK - self.rest.len()));
-            self.rest.extend_from_slice(&missing);
-            if self.rest.len() < BLOCK {
+        if !self.partial.is_empty() {
+            let missing = data.split_to(data.len().min(BLOCK - self.partial.len()));
+            self.partial.extend_from_slice(&missing);
+            if self.partial.len() < BLOCK {
                 return;
             }
-            hash_blocks(&self.rest, lines);
-            self.rest.clear();
+            hash_blocks(&self.partial, lines);
+            self.partial.clear();
         }
         let whole = data.len() / BLOCK * BLOCK;
         hash_blocks(&data[..whole], lines);
-        self.rest.extend_from_slice(&data[whole..]);
+        self.partial.extend_from_slice(&data[whole..]);
     }
 }
 
 fn hash_blocks(blocks: &[u8], lines: &mut BytesMut) {
     for block in blocks.chunks_exact(BLOCK) {
         let mut line = [b'\n'; LINE];
-        // It cannot fail, since the room is what 32 bytes take.
+        // It cannot fail, because the line has exactly the room for 32 bytes.
         let _ = hex::encode_to_slice(Sha256::digest(block), &mut line[..LINE - 1]);
         lines.extend_from_slice(&line);
     }
 }
 
-fn not_whole() -> Refusal {
-    Refusal::bad("Please send blocks of 32 bytes.")
+fn not_whole_blocks() -> Refusal {
+    upload::bad_request("Please send blocks of 32 bytes.")
 }

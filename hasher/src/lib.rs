@@ -1,5 +1,5 @@
-//! hasher answers `POST /` with the SHA-256 of the body in hex, 100 ms later, many at once; and
-//! `POST /blocks/32` with that of each 32 bytes of it.
+//! hasher responds to `POST /` with the SHA-256 of the body in hex, after 100 ms, to many requests at
+//! once; and to `POST /blocks/32` with that of each 32 bytes.
 
 mod blocks;
 mod upload;
@@ -24,7 +24,7 @@ use crate::{
     upload::{Refusal, Upload},
 };
 
-/// What hasher can be told.
+/// The settings of hasher.
 #[derive(clap::Args, Clone)]
 #[group(skip)]
 pub struct Settings {
@@ -42,14 +42,14 @@ struct Hasher {
     stop: CancellationToken,
 }
 
-/// The routes of hasher. Simulated delays end at once when `stop` is cancelled.
+/// The routes of hasher. Simulated delays end when `stop` is cancelled.
 pub fn router(settings: &Settings, stop: CancellationToken) -> Router {
     let refuse = |status: StatusCode| {
         async move || timed(status.into_response(), Instant::now(), Duration::ZERO)
     };
     let not_found = refuse(StatusCode::NOT_FOUND);
     Router::new()
-        // Like the original, a method that has no route is not found rather than not allowed.
+        // As in the original, a method without a route is not found rather than not allowed.
         .route("/", any(not_found).get(index).post(hash))
         .route("/blocks/32", post(hash_blocks).fallback(refuse(StatusCode::METHOD_NOT_ALLOWED)))
         .fallback(not_found)
@@ -63,10 +63,10 @@ async fn index() -> Response {
 }
 
 async fn hash(State(hasher): State<Hasher>, body: Body) -> Response {
-    hasher.answer(digest(hasher.receive(body))).await
+    hasher.respond(digest(hasher.receive(body))).await
 }
 
-/// The SHA-256 of a body in lowercase hex, computed as it comes in.
+/// The SHA-256 of a body in lowercase hex, computed while it arrives.
 async fn digest(upload: Result<Upload, Refusal>) -> Result<Response, Refusal> {
     let (mut upload, mut sha256) = (upload?, Sha256::new());
     while let Some(data) = upload.next().await? {
@@ -77,7 +77,7 @@ async fn digest(upload: Result<Upload, Refusal>) -> Result<Response, Refusal> {
 
 async fn hash_blocks(State(hasher): State<Hasher>, body: Body) -> Response {
     let blocks = async { Blocks::new(hasher.receive(body)?)?.into_response().await };
-    hasher.answer(blocks).await
+    hasher.respond(blocks).await
 }
 
 impl Hasher {
@@ -85,21 +85,21 @@ impl Hasher {
         Upload::new(body, self.settings.max_body.as_u64())
     }
 
-    /// Answers with what is computed, after the simulated delay.
-    async fn answer(&self, answer: impl Future<Output = Result<Response, Refusal>>) -> Response {
+    /// Responds with the computed hashes, after the simulated delay.
+    async fn respond(&self, hashes: impl Future<Output = Result<Response, Refusal>>) -> Response {
         let started = Instant::now();
-        let answer = match answer.await {
-            Ok(answer) => answer,
+        let hashes = match hashes.await {
+            Ok(hashes) => hashes,
             Err(refusal) => return timed(refusal.into_response(), started, Duration::ZERO),
         };
         let delay = trace::span("delay", chassis::simulate(self.settings.delay, &self.stop)).await;
         let text = [(CONTENT_TYPE, "text/plain;charset=utf-8")];
-        timed((text, answer).into_response(), started, delay)
+        timed((text, hashes).into_response(), started, delay)
     }
 }
 
 fn timed(mut response: Response, started: Instant, delay: Duration) -> Response {
-    // How long all of the work takes is not known before its end.
+    // The time of a response that is not complete is unknown.
     if response.extensions().get::<Unfinished>().is_none() {
         let work = started.elapsed().saturating_sub(delay);
         ServerTiming { queue: Duration::ZERO, delay, work }.add_to(&mut response);
@@ -130,7 +130,7 @@ mod tests {
         String::from_utf8(bytes.into()).unwrap()
     }
 
-    /// A body that sends one byte each `pause`, so many times, and then nothing more.
+    /// A body that sends one byte after each `pause`, this number of times, and then nothing.
     fn drip(pause: Duration, bytes: usize) -> Body {
         let drops = stream::iter(0..bytes).then(move |_| async move {
             tokio::time::sleep(pause).await;
@@ -143,33 +143,33 @@ mod tests {
     async fn many_requests_take_one_delay() {
         let router = router(&defaults(), CancellationToken::new());
         let started = Instant::now();
-        let answers: Vec<_> = (0..50)
+        let responses: Vec<_> = (0..50)
             .map(|_| {
                 let router = router.clone();
                 tokio::spawn(async move { post(&router, Body::from("coin")).await })
             })
             .collect();
-        for answer in answers {
-            let timing = answer.await.unwrap().headers()["server-timing"].clone();
+        for response in responses {
+            let timing = response.await.unwrap().headers()["server-timing"].clone();
             assert_eq!(timing, "queue;dur=0.000, delay;dur=100.000, work;dur=0.000");
         }
         assert_eq!(started.elapsed(), Duration::from_millis(100));
     }
 
     #[tokio::test]
-    async fn every_answer_tells_its_timing() {
+    async fn every_response_reports_its_timing() {
         let router = router(&defaults(), CancellationToken::new());
         for (method, path) in
             [("GET", "/"), ("POST", "/"), ("PUT", "/"), ("POST", "/x"), ("GET", "/blocks/32")]
         {
             let request = Request::builder().method(method).uri(path).body(Body::empty());
-            let answer = router.clone().oneshot(request.unwrap()).await.unwrap();
-            assert!(answer.headers().contains_key("server-timing"), "{method} {path}");
+            let response = router.clone().oneshot(request.unwrap()).await.unwrap();
+            assert!(response.headers().contains_key("server-timing"), "{method} {path}");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_delay_is_slept_once_the_service_stops() {
+    async fn delays_end_when_the_service_stops() {
         let stop = CancellationToken::new();
         let router = router(&defaults(), stop.clone());
         stop.cancel();
@@ -179,23 +179,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_never_comes_is_given_up() {
+    async fn a_body_that_never_arrives_is_refused() {
         let router = router(&defaults(), CancellationToken::new());
         let started = Instant::now();
-        let answer =
+        let response =
             post(&router, Body::from_stream(stream::pending::<Result<Bytes, Infallible>>()));
-        let answer = answer.await;
-        assert_eq!(answer.status(), 408);
-        assert_eq!(text(answer).await, "The body came too slowly.\n");
+        let response = response.await;
+        assert_eq!(response.status(), 408);
+        assert_eq!(text(response).await, "The body came too slowly.\n");
         assert_eq!(started.elapsed(), BODY_TIME);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_comes_ever_so_slowly_is_given_up() {
+    async fn a_body_that_arrives_too_slowly_is_refused() {
         let router = router(&defaults(), CancellationToken::new());
         let started = Instant::now();
-        let answer = post(&router, drip(Duration::from_secs(1), 1000)).await;
-        assert_eq!(answer.status(), 408);
+        let response = post(&router, drip(Duration::from_secs(1), 1000)).await;
+        assert_eq!(response.status(), 408);
         assert!(started.elapsed() < BODY_TIME + Duration::from_secs(1), "{:?}", started.elapsed());
     }
 
@@ -211,14 +211,14 @@ mod tests {
             }
         });
         let started = Instant::now();
-        let answer = post(&router, Body::from_stream(blocks)).await;
-        assert_eq!(answer.status(), 200);
-        assert_eq!(text(answer).await, hex::encode(Sha256::digest(vec![0; 60 * 4096])));
+        let response = post(&router, Body::from_stream(blocks)).await;
+        assert_eq!(response.status(), 200);
+        assert_eq!(text(response).await, hex::encode(Sha256::digest(vec![0; 60 * 4096])));
         assert!(started.elapsed() > 5 * BODY_TIME);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_delay_is_not_the_time_of_a_body_that_is_streamed() {
+    async fn the_delay_does_not_count_as_time_of_a_streamed_body() {
         let settings = Settings { delay: 20 * BODY_TIME, ..defaults() };
         let router = router(&settings, CancellationToken::new());
         let pieces = stream::iter(0..4).then(|_| async {
@@ -226,7 +226,7 @@ mod tests {
             Ok::<_, Infallible>(Bytes::from(vec![0; 64 * 1024]))
         });
         let request = Request::post("/blocks/32").body(Body::from_stream(pieces)).unwrap();
-        let answer = router.oneshot(request).await.unwrap();
-        assert_eq!(text(answer).await.lines().count(), 4 * 64 * 1024 / 32);
+        let response = router.oneshot(request).await.unwrap();
+        assert_eq!(text(response).await.lines().count(), 4 * 64 * 1024 / 32);
     }
 }

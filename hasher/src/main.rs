@@ -1,9 +1,9 @@
-//! The hasher service.
+//! The program `hasher`.
 
 use chassis::Chassis;
 use clap::Parser;
 
-/// The SHA-256 of what is posted, in hex.
+/// SHA-256 over HTTP, in hex.
 #[derive(Parser)]
 #[command(version)]
 struct Settings {
@@ -21,8 +21,6 @@ fn main() {
 
 async fn run(settings: Settings) -> anyhow::Result<()> {
     let chassis = Chassis::start_traced("hasher", &settings.service)?;
-    let listener = chassis::listen("LISTEN", settings.address.listen)?;
     let router = hasher::router(&settings.hasher, chassis.shutdown.stop.clone());
-    chassis.serve(listener, router).await;
-    Ok(())
+    chassis.serve(&settings.address, router).await
 }

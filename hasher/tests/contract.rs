@@ -1,4 +1,4 @@
-//! What hasher answers over real sockets.
+//! The HTTP interface of hasher over real sockets.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
@@ -13,11 +13,7 @@ use std::{
 use chassis::{ByteSize, Limits, Shutdown, defaults};
 use hasher::Settings;
 use sha2::{Digest, Sha256};
-use testkit::{
-    Client, Process, Service, build,
-    http::{self, Answer},
-    metrics, request,
-};
+use testkit::{Client, Process, Response, Service, build, metrics};
 
 const MIB: usize = 1024 * 1024;
 
@@ -44,37 +40,37 @@ fn with_max_body(bytes: u64) -> Service {
     start_with(&Settings { max_body: ByteSize(bytes), delay: Duration::ZERO })
 }
 
-fn post(address: SocketAddr, body: &[u8]) -> Answer {
-    http::answer(http::ask(address, "POST /", body).unwrap()).unwrap()
+fn post(address: SocketAddr, body: &[u8]) -> Response {
+    Client::start(address, "POST /", body).unwrap().finish().unwrap()
 }
 
 #[test]
-fn it_says_who_it_is() {
+fn the_index_names_the_host() {
     let hostname = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     let service = without_delay();
-    let answer = request(service.address, "GET", "/");
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.text(), format!("HASHER running on {}\n", hostname.trim()));
-    let head = request(service.address, "HEAD", "/");
+    let response = Client::request(service.address, "GET", "/");
+    assert_eq!(response.status, 200);
+    assert_eq!(response.text(), format!("HASHER running on {}\n", hostname.trim()));
+    let head = Client::request(service.address, "HEAD", "/");
     assert_eq!(head.status, 200);
-    assert_eq!(head.header("content-length"), answer.header("content-length"));
+    assert_eq!(head.header("content-length"), response.header("content-length"));
 }
 
 #[test]
-fn it_hashes_what_is_posted() {
+fn the_response_is_the_hash_of_the_body() {
     let service = without_delay();
     for (body, hash) in [(&b""[..], EMPTY), (b"abc", ABC), (&[b'a'; 1_000_000], MILLION_A)] {
-        let answer = post(service.address, body);
-        assert_eq!((answer.status, answer.text().as_str()), (200, hash));
-        assert!(answer.header("content-type").unwrap().starts_with("text/plain"));
+        let response = post(service.address, body);
+        assert_eq!((response.status, response.text().as_str()), (200, hash));
+        assert!(response.header("content-type").unwrap().starts_with("text/plain"));
     }
     let mut client = service.connect();
     client.send("POST / HTTP/1.1\r\nHost: hasher\r\n\r\n");
-    assert_eq!(client.answer().text(), EMPTY);
+    assert_eq!(client.response().text(), EMPTY);
 }
 
 #[test]
-fn it_hashes_any_type_of_content() {
+fn any_content_type_is_accepted() {
     let service = without_delay();
     for content_type in [
         "application/octet-stream",
@@ -88,29 +84,29 @@ fn it_hashes_any_type_of_content() {
             "POST / HTTP/1.1\r\nHost: hasher\r\nContent-Type: {content_type}\r\n\
              Content-Length: 3\r\n\r\nabc"
         ));
-        assert_eq!(client.answer().text(), ABC, "{content_type}");
+        assert_eq!(client.response().text(), ABC, "{content_type}");
     }
 }
 
 #[test]
-fn it_hashes_bytes_that_are_no_text() {
+fn binary_bodies_are_hashed() {
     let bytes: Vec<u8> = (0..=255).collect();
     let hash = "40aff2e9d2d8922e47afd4648e6967497158785fbd1da870e7110266bf944880";
     assert_eq!(post(without_delay().address, &bytes).text(), hash);
 }
 
 #[test]
-fn it_hashes_a_body_in_chunks_without_its_trailers() {
+fn a_chunked_body_is_hashed_without_its_trailers() {
     let service = without_delay();
     let mut client = service.connect();
     client.send("POST / HTTP/1.1\r\nHost: hasher\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n");
     client.send("2;name=value\r\nbc\r\n");
     client.send("0\r\nTrailer: d\r\n\r\n");
-    assert_eq!(client.answer().text(), ABC);
+    assert_eq!(client.response().text(), ABC);
 }
 
 #[test]
-fn it_waits_for_a_body_that_comes_byte_by_byte() {
+fn a_body_may_arrive_byte_by_byte() {
     let service = without_delay();
     let mut client = service.connect();
     client.send("POST / HTTP/1.1\r\nHost: hasher\r\nContent-Length: 3\r\n\r\n");
@@ -118,11 +114,11 @@ fn it_waits_for_a_body_that_comes_byte_by_byte() {
         assert!(client.is_silent(Duration::from_millis(50)));
         client.send(byte);
     }
-    assert_eq!(client.answer().text(), ABC);
+    assert_eq!(client.response().text(), ABC);
 }
 
 #[test]
-fn it_asks_for_the_body_of_a_client_that_wants_to_be_asked() {
+fn expect_100_continue_is_supported() {
     let service = with_max_body(3);
     let expect = |length| {
         format!(
@@ -134,42 +130,42 @@ fn it_asks_for_the_body_of_a_client_that_wants_to_be_asked() {
     client.send(expect(3));
     assert_eq!(client.head().status, 100);
     client.send("abc");
-    assert_eq!(client.answer().text(), ABC);
+    assert_eq!(client.response().text(), ABC);
 
     let mut client = service.connect();
     client.send(expect(4));
-    assert_eq!(client.answer().status, 413);
+    assert_eq!(client.response().status, 413);
 }
 
 #[test]
-fn it_hashes_many_bodies_at_once() {
+fn requests_are_processed_concurrently() {
     let delay = Duration::from_millis(500);
     let service = start(delay);
     let started = Instant::now();
     let clients: Vec<_> =
-        (0..10).map(|_| http::ask(service.address, "POST /", b"abc").unwrap()).collect();
+        (0..10).map(|_| Client::start(service.address, "POST /", b"abc").unwrap()).collect();
     for client in clients {
-        let answer = http::answer(client).unwrap();
-        assert_eq!(answer.text(), ABC);
-        assert_eq!(answer.timing("queue"), 0.0);
-        assert!(answer.timing("delay") >= 500.0);
+        let response = client.finish().unwrap();
+        assert_eq!(response.text(), ABC);
+        assert_eq!(response.timing("queue"), 0.0);
+        assert!(response.timing("delay") >= 500.0);
     }
     assert!(started.elapsed() < 5 * delay, "{:?}", started.elapsed());
 }
 
 #[test]
-fn nothing_waits_for_a_hash() {
+fn other_requests_do_not_wait_for_a_hash() {
     let service = start(Duration::from_secs(3600));
-    let mut hashing = service.connect();
-    hashing.send("POST / HTTP/1.1\r\nHost: hasher\r\nContent-Length: 3\r\n\r\nabc");
-    assert!(hashing.is_silent(Duration::from_millis(100)));
-    let answer = request(service.address, "GET", "/");
-    assert_eq!((answer.timing("queue"), answer.timing("delay")), (0.0, 0.0));
-    assert_eq!(request(service.address, "POST", "/x").status, 404);
+    let mut delayed = service.connect();
+    delayed.send("POST / HTTP/1.1\r\nHost: hasher\r\nContent-Length: 3\r\n\r\nabc");
+    assert!(delayed.is_silent(Duration::from_millis(100)));
+    let response = Client::request(service.address, "GET", "/");
+    assert_eq!((response.timing("queue"), response.timing("delay")), (0.0, 0.0));
+    assert_eq!(Client::request(service.address, "POST", "/x").status, 404);
 }
 
 #[test]
-fn out_of_the_box_a_hash_takes_a_tenth_of_a_second() {
+fn by_default_a_hash_takes_a_tenth_of_a_second() {
     let service = start_with(&defaults());
     let started = Instant::now();
     for _ in 0..3 {
@@ -179,18 +175,18 @@ fn out_of_the_box_a_hash_takes_a_tenth_of_a_second() {
 }
 
 #[test]
-fn everything_else_is_not_found() {
+fn other_methods_and_paths_are_not_found() {
     let service = without_delay();
     for (method, path) in
         [("POST", "/x"), ("GET", "/x"), ("PUT", "/"), ("DELETE", "/"), ("BREW", "/")]
     {
-        let answer = request(service.address, method, path);
-        assert_eq!((answer.status, answer.header("allow")), (404, None), "{method} {path}");
+        let response = Client::request(service.address, method, path);
+        assert_eq!((response.status, response.header("allow")), (404, None), "{method} {path}");
     }
 }
 
 #[test]
-fn an_oversized_body_is_refused_in_one_sentence() {
+fn an_oversized_body_is_rejected_with_one_sentence() {
     let service = with_max_body(3);
     assert_eq!(post(service.address, b"abc").text(), ABC);
 
@@ -202,90 +198,93 @@ fn an_oversized_body_is_refused_in_one_sentence() {
     ] {
         let mut client = service.connect();
         client.send(request);
-        let answer = client.answer();
-        assert_eq!(answer.status, 413);
-        assert_eq!(answer.text(), "Please send at most 3 bytes at once.\n");
+        let response = client.response();
+        assert_eq!(response.status, 413);
+        assert_eq!(response.text(), "Please send at most 3 bytes at once.\n");
     }
     service.assert_alive();
 }
 
 #[test]
-fn a_client_that_sends_an_oversized_body_to_its_end_is_cut_or_answered() {
+fn a_client_that_sends_all_of_an_oversized_body_is_rejected_or_disconnected() {
     let service = with_max_body(1000);
     let mut client = service.connect();
     client.send(format!("POST / HTTP/1.1\r\nHost: hasher\r\nContent-Length: {}\r\n\r\n", 8 * MIB));
     let _ = client.try_send(vec![0; 8 * MIB]);
-    let answer = String::from_utf8(client.rest()).unwrap();
-    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 413"), "{answer}");
+    let response = String::from_utf8(client.remainder()).unwrap();
+    assert!(response.is_empty() || response.starts_with("HTTP/1.1 413"), "{response}");
     service.assert_alive();
 }
 
 #[test]
-fn a_body_cut_short_is_not_hashed() {
+fn a_truncated_body_is_not_hashed() {
     let service = without_delay();
     for head in ["Content-Length: 10\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n3\r\n"] {
         for half in [Half::Write, Half::Both] {
             let mut client = service.connect();
             client.send(format!("POST / HTTP/1.1\r\nHost: hasher\r\n{head}abc"));
             client.socket().shutdown(half).unwrap();
-            let answer = String::from_utf8(client.rest()).unwrap();
-            assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
+            let response = String::from_utf8(client.remainder()).unwrap();
+            assert!(response.is_empty() || response.starts_with("HTTP/1.1 400"), "{response}");
         }
     }
     service.assert_alive();
 }
 
 #[test]
-fn a_body_in_broken_chunks_is_refused() {
+fn invalid_chunks_are_rejected() {
     let service = without_delay();
     for chunks in ["zz\r\nabc\r\n", "3\r\nabcd\r\n", "-1\r\n", "fffffffffffffffff\r\na\r\n"] {
         let mut client = service.connect();
         client.send(format!(
             "POST / HTTP/1.1\r\nHost: hasher\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}"
         ));
-        let answer = String::from_utf8(client.rest()).unwrap();
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{chunks:?}: {answer}");
+        let response = String::from_utf8(client.remainder()).unwrap();
+        assert!(
+            response.is_empty() || response.starts_with("HTTP/1.1 400"),
+            "{chunks:?}: {response}"
+        );
     }
     service.assert_alive();
 }
 
-/// What `POST /blocks/32` should answer.
+/// The expected response of `POST /blocks/32`.
 fn lines(body: &[u8]) -> String {
     body.chunks(32).map(|block| format!("{}\n", hex::encode(Sha256::digest(block)))).collect()
 }
 
-fn post_blocks(service: &Service, body: &[u8]) -> Answer {
-    http::answer(http::ask(service.address, "POST /blocks/32", body).unwrap()).unwrap()
+fn post_blocks(service: &Service, body: &[u8]) -> Response {
+    Client::start(service.address, "POST /blocks/32", body).unwrap().finish().unwrap()
 }
 
 #[test]
-fn each_block_of_a_batch_has_its_line() {
+fn each_block_of_a_batch_has_one_line() {
     let service = without_delay();
     let bytes: Vec<u8> = (0..3_200_000_u32).map(|n| (n ^ (n >> 7)) as u8).collect();
     for blocks in [0, 1, 2, 100, 2047, 2048, 2049, 100_000] {
         let body = &bytes[..32 * blocks];
-        let answer = post_blocks(&service, body);
-        assert_eq!(answer.status, 200);
-        assert!(answer.text() == lines(body), "{blocks} blocks");
-        // Of a longer one, the time is not known when its answer begins.
-        assert_eq!(answer.header("server-timing").is_some(), blocks <= 2048, "{blocks} blocks");
-        assert!(answer.header("content-type").unwrap().starts_with("text/plain"));
+        let response = post_blocks(&service, body);
+        assert_eq!(response.status, 200);
+        assert!(response.text() == lines(body), "{blocks} blocks");
+        // The response to a longer batch begins before its working time is known.
+        assert_eq!(response.header("server-timing").is_some(), blocks <= 2048, "{blocks} blocks");
+        assert!(response.header("content-type").unwrap().starts_with("text/plain"));
     }
     assert_eq!(post_blocks(&service, &[b'a'; 32]).text(), lines(&[b'a'; 32]));
     assert_eq!(post(service.address, &[b'a'; 32]).text(), lines(&[b'a'; 32]).trim_end());
 }
 
 #[test]
-fn batches_are_only_posted() {
+fn batches_accept_only_post() {
     let service = without_delay();
     for method in ["GET", "HEAD", "OPTIONS", "PUT"] {
-        let answer = request(service.address, method, "/blocks/32");
-        assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")), "{method}");
+        let response = Client::request(service.address, method, "/blocks/32");
+        assert_eq!((response.status, response.header("allow")), (405, Some("POST")), "{method}");
     }
 }
 
 #[test]
-fn a_block_may_come_in_pieces() {
+fn a_block_may_arrive_in_parts() {
     let service = without_delay();
     let mut client = service.connect();
     client.send("POST /blocks/32 HTTP/1.1\r\nHost: hasher\r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -294,58 +293,58 @@ fn a_block_may_come_in_pieces() {
         thread::sleep(Duration::from_millis(5));
     }
     client.send("0\r\n\r\n");
-    assert_eq!(client.answer().text(), lines(&[b'a'; 160]));
+    assert_eq!(client.response().text(), lines(&[b'a'; 160]));
 }
 
 #[test]
-fn half_a_block_is_refused() {
+fn an_incomplete_block_is_rejected() {
     let service = without_delay();
     for length in [1, 31, 33, 3_199_999] {
-        // The length alone is refused; who sends on may be cut.
+        // The length alone is rejected; a client that continues to send may be disconnected.
         let mut client = service.connect();
         let head = "POST /blocks/32 HTTP/1.1\r\nHost: hasher\r\n";
         client.send(format!("{head}Content-Length: {length}\r\n\r\n"));
-        let answer = client.answer();
-        assert_eq!(answer.status, 400, "{length}");
-        assert_eq!(answer.text(), "Please send blocks of 32 bytes.\n");
+        let response = client.response();
+        assert_eq!(response.status, 400, "{length}");
+        assert_eq!(response.text(), "Please send blocks of 32 bytes.\n");
     }
     let head = "POST /blocks/32 HTTP/1.1\r\nHost: hasher\r\nTransfer-Encoding: chunked\r\n\r\n";
     let mut client = service.connect();
     client.send(format!("{head}2\r\nab\r\n0\r\n\r\n"));
-    assert_eq!(client.answer().status, 400);
+    assert_eq!(client.response().status, 400);
     service.assert_alive();
 }
 
 #[test]
-fn an_answer_that_has_begun_ends_too_early_when_its_body_does() {
+fn a_truncated_batch_truncates_its_response() {
     let service = without_delay();
     let mut client = service.connect();
-    let promised = 32 * 100_000;
+    let length = 32 * 100_000;
     let head =
-        format!("POST /blocks/32 HTTP/1.1\r\nHost: hasher\r\nContent-Length: {promised}\r\n\r\n");
+        format!("POST /blocks/32 HTTP/1.1\r\nHost: hasher\r\nContent-Length: {length}\r\n\r\n");
     client.send(head);
-    client.send(vec![0; promised / 2]);
+    client.send(vec![0; length / 2]);
     client.socket().shutdown(Half::Write).unwrap();
-    let answer = client.rest();
-    assert!(answer.starts_with(b"HTTP/1.1 200"));
-    assert!(answer.len() < 65 * promised / 32);
+    let response = client.remainder();
+    assert!(response.starts_with(b"HTTP/1.1 200"));
+    assert!(response.len() < 65 * length / 32);
     let service = with_max_body(64);
     assert_eq!(post_blocks(&service, &[0; 96]).status, 413);
 }
 
 #[test]
-fn pipelined_requests_are_answered_in_order() {
+fn pipelined_requests_get_their_responses_in_order() {
     let service = start(Duration::from_millis(10));
     let mut client = service.connect();
     let post =
         |length| format!("POST / HTTP/1.1\r\nHost: hasher\r\nContent-Length: {length}\r\n\r\n");
     client.send(format!("{}abc{}{}abc", post(3), post(0), post(3)));
-    let answers = [client.answer().text(), client.answer().text(), client.answer().text()];
-    assert_eq!(answers, [ABC, EMPTY, ABC]);
+    let responses = [client.response().text(), client.response().text(), client.response().text()];
+    assert_eq!(responses, [ABC, EMPTY, ABC]);
 }
 
 #[test]
-fn bodies_on_their_way_are_hashed_when_the_service_stops() {
+fn incomplete_bodies_are_still_hashed_when_the_service_stops() {
     let service = start_with(&defaults());
     let mut half: Vec<Client> = (0..10).map(|_| service.connect()).collect();
     for client in &mut half {
@@ -355,11 +354,11 @@ fn bodies_on_their_way_are_hashed_when_the_service_stops() {
     service.stop();
     thread::sleep(Duration::from_millis(300));
     half.iter_mut().for_each(|client| client.send("bc"));
-    assert!(service.drain(half).iter().all(|answer| answer.text() == ABC));
+    assert!(service.drain(half).iter().all(|response| response.text() == ABC));
 }
 
 #[test]
-fn it_listens_on_ipv6() {
+fn hasher_listens_on_ipv6() {
     let ipv6 = (Ipv6Addr::LOCALHOST, 0).into();
     if std::net::TcpListener::bind(ipv6).is_err() {
         return testkit::skip("this host has no IPv6");
@@ -375,16 +374,16 @@ fn program() -> Process {
 }
 
 #[test]
-fn prometheus_learns_which_program_it_is() {
+fn metrics_report_the_program() {
     let metrics = metrics(program().address("ADMIN_LISTEN"));
     assert_eq!(metrics[&build("hasher")], 1.0);
 }
 
 #[test]
-fn large_bodies_leave_memory_flat() {
+fn large_bodies_use_constant_memory() {
     let hasher = program();
     let address = hasher.address("LISTEN");
-    http::get(address, "/");
+    Client::get(address, "/");
     let before = hasher.peak_memory();
     let mut client = Client::connect(address);
     let length = 100 * MIB;
@@ -393,14 +392,14 @@ fn large_bodies_leave_memory_flat() {
     for _ in 0..100 {
         client.send(&block);
     }
-    let answer = client.answer();
-    assert_eq!(answer.text(), HUNDRED_MIB_OF_A);
+    let response = client.response();
+    assert_eq!(response.text(), HUNDRED_MIB_OF_A);
     let growth = hasher.peak_memory() - before;
     assert!(growth < 40 * MIB, "{growth} bytes more");
 }
 
 #[test]
-fn large_batches_leave_memory_flat() {
+fn large_batches_use_constant_memory() {
     let hasher = program();
     let address = hasher.address("LISTEN");
     let before = hasher.peak_memory();
@@ -426,7 +425,7 @@ fn large_batches_leave_memory_flat() {
 }
 
 #[test]
-fn one_thread_is_enough() {
+fn hasher_works_with_one_thread() {
     let threads = |settings: &[(&str, &str)]| {
         let hasher = Process::service(env!("CARGO_BIN_EXE_hasher"), settings);
         assert_eq!(post(hasher.address("LISTEN"), b"abc").text(), ABC);

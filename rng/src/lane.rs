@@ -1,4 +1,4 @@
-//! The lane: requests are worked on one at a time, in the order in which they came.
+//! The lane: requests are worked on one at a time, in order of arrival.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,51 +9,50 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use chassis::{Present, Served, ServerTiming, trace};
+use chassis::{GaugeGuard, ServedBy, ServerTiming, trace};
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Metrics, Settings};
 
-/// The lane, or as many side by side as the setting says.
+/// One lane, or as many as the setting `LANES`.
 pub(crate) struct Lane {
     free: Semaphore,
     served_by: HeaderValue,
-    delay: Duration,
+    pub(crate) settings: Settings,
     metrics: Metrics,
     stop: CancellationToken,
 }
 
-/// How long a request slept on purpose; travels in the answer's extensions.
+/// How long a request slept on purpose; an extension of its response.
 #[derive(Clone, Copy)]
 pub(crate) struct Delayed(Duration);
 
 impl Lane {
     pub(crate) fn new(
-        settings: &Settings,
-        name: String,
+        settings: Settings,
+        host: String,
         metrics: Metrics,
         stop: CancellationToken,
     ) -> Self {
         let lanes = settings.lanes.get();
         metrics.lanes.inc_by(lanes.into());
-        let served_by = Served { by: name, lanes }.header();
-        let free = Semaphore::new(lanes.into());
-        Self { free, served_by, delay: settings.delay, metrics, stop }
+        let served_by = ServedBy { host, lanes }.header();
+        Self { free: Semaphore::new(lanes.into()), served_by, settings, metrics, stop }
     }
 
-    /// Sleeps for the simulated delay, less when the service stops.
+    /// Sleeps for the simulated delay, or until the service stops.
     pub(crate) async fn delay(&self) -> Extension<Delayed> {
-        let delay = chassis::simulate(self.delay, &self.stop);
+        let delay = chassis::simulate(self.settings.delay, &self.stop);
         Extension(Delayed(trace::span("delay", delay).await))
     }
 }
 
-/// Lets a request wait for its turn. The lane is free again when the answer is ready, before it is
-/// sent, so a slow reader holds nobody up.
+/// Makes a request wait for a lane. The lane is free again when the response is ready, before it is
+/// sent, so that a slow reader does not delay other requests.
 pub(crate) async fn queue(State(lane): State<Arc<Lane>>, request: Request, next: Next) -> Response {
     let arrived = Instant::now();
-    let _place = Present::new(&lane.metrics.queue_depth);
+    let _place = GaugeGuard::new(&lane.metrics.queue_depth);
     let _turn = trace::span("queue", lane.free.acquire()).await;
     let started = Instant::now();
     let mut response = next.run(request).await;

@@ -1,22 +1,22 @@
-//! rng answers `GET /<n>` with n random bytes, one request at a time and 100 ms later: the
+//! rng responds to `GET /<n>` with n random bytes, one request at a time, each after 100 ms: the
 //! bottleneck of DockerCoins.
 
 mod lane;
 mod metrics;
 
-use std::{num::NonZero, sync::Arc, time::Duration};
+use std::{convert::Infallible, num::NonZero, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     body::Body,
     extract::{Path, State, rejection::PathRejection},
     http::{
-        Method, StatusCode,
+        HeaderValue, Method, StatusCode,
         header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE},
     },
     middleware,
     response::{Html, IntoResponse, Response},
-    routing::any,
+    routing::{any, get},
 };
 use bytes::Bytes;
 use chassis::ByteSize;
@@ -27,96 +27,87 @@ use tokio_util::sync::CancellationToken;
 use crate::lane::Lane;
 pub use crate::metrics::Metrics;
 
-/// The largest piece of an answer that is in memory at once, in bytes.
-const CHUNK: u64 = 64 * 1024;
+/// The largest part of a response that is in memory at once, in bytes.
+const CHUNK: u64 = 16 * 1024;
 
-/// What rng can be told.
+const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
+
+/// The settings of rng.
 #[derive(clap::Args, Clone)]
 #[group(skip)]
 pub struct Settings {
-    /// Simulated delay of each answer with random bytes.
+    /// Simulated delay of each response with random bytes.
     #[arg(long, env, default_value = "100ms", value_parser = chassis::parse_duration)]
     pub delay: Duration,
-    /// Requests that are worked on at once; the others queue. The original has one lane.
+    /// Requests worked on at once; further ones queue. The original has one lane.
     #[arg(long, env, default_value = "1", value_parser = chassis::parse_count)]
     pub lanes: NonZero<u16>,
-    /// The most random bytes that one request may ask for.
+    /// Maximum number of random bytes in one response.
     #[arg(long, env, default_value = "100MiB", value_parser = chassis::parse_size)]
     pub max_bytes: ByteSize,
 }
 
-/// The routes of rng, which answers under a name. Simulated delays end at once when `stop` is
-/// cancelled.
+/// The routes of rng. `host` is its name in `Served-By`; simulated delays end when `stop` is cancelled.
 pub fn router(
     settings: &Settings,
-    name: String,
+    host: String,
     metrics: Metrics,
     stop: CancellationToken,
 ) -> Router {
-    let lane = Arc::new(Lane::new(settings, name, metrics, stop));
-    let max_bytes = settings.max_bytes.as_u64();
+    let lane = Arc::new(Lane::new(settings.clone(), host, metrics, stop));
     Router::new()
-        .route("/", any(index))
-        .route("/{n}", any(move |method, lane, path| random_bytes(method, lane, path, max_bytes)))
+        .route("/", get(index).fallback(not_allowed))
+        .route("/{n}", any(random_bytes))
         .with_state(lane.clone())
-        // Around everything, because the original serves nothing in parallel, errors included.
+        // Around everything: the original serves even errors one at a time.
         .layer(middleware::from_fn_with_state(lane, lane::queue))
 }
 
-async fn index(method: Method) -> Response {
-    match method {
-        Method::GET | Method::HEAD => {
-            Html(format!("RNG running on {}\n", chassis::hostname())).into_response()
-        }
-        _ => without_view(&method),
-    }
+async fn index() -> Html<String> {
+    Html(format!("RNG running on {}\n", chassis::hostname()))
 }
 
 async fn random_bytes(
     method: Method,
     State(lane): State<Arc<Lane>>,
     path: Result<Path<String>, PathRejection>,
-    max_bytes: u64,
 ) -> Response {
-    let Ok(Path(n)) = path else {
+    let is_number = |n: &str| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit());
+    let Some(Path(n)) = path.ok().filter(|Path(n)| is_number(n)) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    if n.is_empty() || !n.bytes().all(|byte| byte.is_ascii_digit()) {
-        return StatusCode::NOT_FOUND.into_response();
-    }
     if method != Method::GET && method != Method::HEAD {
-        return without_view(&method);
+        return not_allowed(method).await;
     }
-    // A number too large for the machine is too large for the cap.
+    let max_bytes = lane.settings.max_bytes.as_u64();
+    // A number that does not fit into u64 is above any maximum.
     let n = n.parse().unwrap_or(u64::MAX);
     if n > max_bytes {
         let sentence = format!("Please ask for at most {max_bytes} bytes at once.\n");
         return (StatusCode::BAD_REQUEST, sentence).into_response();
     }
     let delayed = lane.delay().await;
-    let headers =
-        [(CONTENT_TYPE, "application/octet-stream".to_owned()), (CONTENT_LENGTH, n.to_string())];
+    let headers = [(CONTENT_TYPE, BYTES), (CONTENT_LENGTH, n.into())];
     (delayed, headers, body(n)).into_response()
 }
 
-/// What Flask answers to a method for which a resource has no view.
-fn without_view(method: &Method) -> Response {
-    let status = match *method {
+/// The response of Flask, which the original uses, to a method that a resource does not have.
+async fn not_allowed(method: Method) -> Response {
+    let status = match method {
         Method::OPTIONS => StatusCode::OK,
         _ => StatusCode::METHOD_NOT_ALLOWED,
     };
     (status, [(ALLOW, "GET, HEAD, OPTIONS")]).into_response()
 }
 
-/// `n` random bytes, made while they are sent.
+/// `n` random bytes, generated while they are sent.
 fn body(n: u64) -> Body {
     if n <= CHUNK {
         return Body::from(chunk(n));
     }
     let starts = (0..n).step_by(CHUNK as usize);
-    Body::from_stream(stream::iter(
-        starts.map(move |start| Ok::<_, std::convert::Infallible>(chunk(CHUNK.min(n - start)))),
-    ))
+    let chunks = starts.map(move |start| Ok::<_, Infallible>(chunk(CHUNK.min(n - start))));
+    Body::from_stream(stream::iter(chunks))
 }
 
 fn chunk(n: u64) -> Bytes {
@@ -134,12 +125,12 @@ mod tests {
 
     use super::*;
 
-    /// Sends a request on its way, behind those before it.
+    /// Sends a request behind the earlier ones.
     async fn send(router: &Router, method: &str, path: &str) -> JoinHandle<Response> {
         let request = Request::builder().method(method).uri(path).body(Body::empty());
-        let answer = tokio::spawn(router.clone().oneshot(request.unwrap()));
+        let response = tokio::spawn(router.clone().oneshot(request.unwrap()));
         tokio::task::yield_now().await;
-        tokio::spawn(async { answer.await.unwrap().unwrap() })
+        tokio::spawn(async { response.await.unwrap().unwrap() })
     }
 
     fn timing(response: &Response) -> &str {
@@ -151,20 +142,20 @@ mod tests {
         let router =
             router(&defaults(), "rng".into(), Metrics::default(), CancellationToken::new());
         let started = Instant::now();
-        let mut answers = Vec::new();
+        let mut responses = Vec::new();
         for _ in 0..10 {
-            answers.push(send(&router, "GET", "/32").await);
+            responses.push(send(&router, "GET", "/32").await);
         }
-        for (before, answer) in answers.into_iter().enumerate() {
+        for (before, response) in responses.into_iter().enumerate() {
             let queue = 100 * before;
             let expected = format!("queue;dur={queue}.000, delay;dur=100.000, work;dur=0.000");
-            assert_eq!(timing(&answer.await.unwrap()), expected);
+            assert_eq!(timing(&response.await.unwrap()), expected);
         }
         assert_eq!(started.elapsed(), Duration::from_secs(1));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn everything_waits_in_the_lane_but_only_bytes_are_delayed() {
+    async fn every_request_waits_for_the_lane_but_only_random_bytes_are_delayed() {
         let router =
             router(&defaults(), "rng".into(), Metrics::default(), CancellationToken::new());
         let bytes = send(&router, "GET", "/1").await;
@@ -192,28 +183,28 @@ mod tests {
         let settings = Settings { lanes: 3.try_into().unwrap(), ..defaults() };
         let router = router(&settings, "rng".into(), Metrics::default(), CancellationToken::new());
         let started = Instant::now();
-        let mut answers = Vec::new();
+        let mut responses = Vec::new();
         for _ in 0..9 {
-            answers.push(send(&router, "GET", "/32").await);
+            responses.push(send(&router, "GET", "/32").await);
         }
-        for answer in answers {
-            answer.await.unwrap();
+        for response in responses {
+            response.await.unwrap();
         }
         assert_eq!(started.elapsed(), Duration::from_millis(300));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_queue_depth_counts_who_waits_and_who_is_served_until_they_have_or_leave() {
+    async fn the_queue_depth_counts_waiting_and_served_requests_until_they_end_or_are_dropped() {
         let metrics = Metrics::default();
         let router = router(&defaults(), "rng".into(), metrics.clone(), CancellationToken::new());
         let first = send(&router, "GET", "/32").await;
         let second = send(&router, "GET", "/nowhere").await;
-        let leaving = Request::builder().uri("/32").body(Body::empty()).unwrap();
-        let leaving = tokio::spawn(router.clone().oneshot(leaving));
+        let dropped = Request::builder().uri("/32").body(Body::empty()).unwrap();
+        let dropped = tokio::spawn(router.clone().oneshot(dropped));
         tokio::task::yield_now().await;
         assert_eq!(metrics.queue_depth.get(), 3);
-        leaving.abort();
-        assert!(leaving.await.unwrap_err().is_cancelled());
+        dropped.abort();
+        assert!(dropped.await.unwrap_err().is_cancelled());
         assert_eq!(metrics.queue_depth.get(), 2);
         first.await.unwrap();
         second.await.unwrap();
@@ -221,23 +212,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_delay_is_slept_once_the_service_stops() {
+    async fn delays_end_when_the_service_stops() {
         let stop = CancellationToken::new();
         let router = router(&defaults(), "rng".into(), Metrics::default(), stop.clone());
-        let mut answers = Vec::new();
+        let mut responses = Vec::new();
         for _ in 0..50 {
-            answers.push(send(&router, "GET", "/32").await);
+            responses.push(send(&router, "GET", "/32").await);
         }
         stop.cancel();
         let stopped = Instant::now();
-        for answer in answers {
-            assert_eq!(answer.await.unwrap().status(), 200);
+        for response in responses {
+            assert_eq!(response.await.unwrap().status(), 200);
         }
         assert_eq!(stopped.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test]
-    async fn a_large_answer_is_made_while_it_is_sent() {
+    async fn a_large_response_is_generated_while_it_is_sent() {
         let body = body(1 << 40);
         let mut pieces = body.into_data_stream();
         let first = futures_util::StreamExt::next(&mut pieces).await.unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! The rng service.
+//! The program `rng`.
 
 use chassis::Chassis;
 use clap::Parser;
@@ -22,9 +22,7 @@ fn main() {
 async fn run(settings: Settings) -> anyhow::Result<()> {
     let mut chassis = Chassis::start_traced("rng", &settings.service)?;
     let metrics = rng::Metrics::register(&mut chassis.registry);
-    let listener = chassis::listen("LISTEN", settings.address.listen)?;
     let stop = chassis.shutdown.stop.clone();
     let router = rng::router(&settings.rng, chassis::hostname(), metrics, stop);
-    chassis.serve(listener, router).await;
-    Ok(())
+    chassis.serve(&settings.address, router).await
 }

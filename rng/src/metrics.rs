@@ -1,4 +1,4 @@
-//! What rng tells Prometheus.
+//! The metrics of rng.
 
 use prometheus_client::{
     metrics::{gauge::Gauge, histogram::Histogram},
@@ -14,7 +14,7 @@ pub struct Metrics {
 }
 
 impl Default for Metrics {
-    /// Metrics that nobody reads.
+    /// Metrics that are not registered.
     fn default() -> Self {
         let queue_wait = chassis::seconds();
         Self { lanes: Gauge::default(), queue_depth: Gauge::default(), queue_wait }
@@ -22,21 +22,15 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Metrics that are all zero, to be found in `registry` from now on.
+    /// Metrics that are zero, registered in `registry`.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        registry.register("rng_lanes", "Requests worked on at once", metrics.lanes.clone());
-        registry.register(
-            "rng_queue_depth",
-            "Requests that wait for a lane or are being worked on in one",
-            metrics.queue_depth.clone(),
-        );
-        registry.register_with_unit(
-            "rng_queue_wait",
-            "Time for which a request waited for a lane",
-            Unit::Seconds,
-            metrics.queue_wait.clone(),
-        );
+        let Self { lanes, queue_depth, queue_wait } = metrics.clone();
+        registry.register("rng_lanes", "Requests worked on at once", lanes);
+        let help = "Requests that wait for a lane or have one";
+        registry.register("rng_queue_depth", help, queue_depth);
+        let help = "Time that a request waited for a lane";
+        registry.register_with_unit("rng_queue_wait", help, Unit::Seconds, queue_wait);
         metrics
     }
 }

@@ -1,17 +1,22 @@
-//! What rng answers over real sockets.
+//! The HTTP interface of rng over real sockets.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::{
     fs,
-    net::Ipv6Addr,
+    future::pending,
+    net::{Ipv6Addr, SocketAddr},
     thread,
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use chassis::{ByteSize, Limits, Shutdown, defaults};
+use futures_util::future::join_all;
+use h2::client::SendRequest;
 use rng::Settings;
-use testkit::{Client, PATIENCE, Process, Service, build, eventually, http, metrics, request};
+use testkit::{Client, Process, Service, TIMEOUT, build, eventually, metrics};
+use tokio::{net::TcpStream, runtime::Runtime, time::timeout};
 
 const MIB: usize = 1024 * 1024;
 
@@ -34,32 +39,32 @@ fn get(path: &str) -> String {
 }
 
 #[test]
-fn it_says_who_it_is() {
+fn the_index_names_the_host() {
     let hostname = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
-    let answer = request(without_delay().address, "GET", "/");
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.text(), format!("RNG running on {}\n", hostname.trim()));
-    assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
+    let response = Client::request(without_delay().address, "GET", "/");
+    assert_eq!(response.status, 200);
+    assert_eq!(response.text(), format!("RNG running on {}\n", hostname.trim()));
+    assert_eq!(response.header("content-type"), Some("text/html; charset=utf-8"));
 }
 
 #[test]
-fn it_gives_exactly_as_many_bytes_as_asked_for() {
+fn the_body_has_exactly_the_requested_length() {
     let service = without_delay();
     for (path, length) in
         [("/0", 0), ("/1", 1), ("/32", 32), ("/032", 32), ("/65537", 65537), ("/1000000", 1000000)]
     {
-        let answer = request(service.address, "GET", path);
-        assert_eq!((answer.status, answer.body.len()), (200, length), "{path}");
-        assert_eq!(answer.header("content-type"), Some("application/octet-stream"));
+        let response = Client::request(service.address, "GET", path);
+        assert_eq!((response.status, response.body.len()), (200, length), "{path}");
+        assert_eq!(response.header("content-type"), Some("application/octet-stream"));
     }
 }
 
 #[test]
-fn no_two_answers_are_the_same() {
+fn random_bytes_are_not_repeated() {
     let service = without_delay();
-    let bytes = || request(service.address, "GET", "/32").body;
+    let bytes = || Client::request(service.address, "GET", "/32").body;
     assert_ne!(bytes(), bytes());
-    let large = request(service.address, "GET", "/1000000").body;
+    let large = Client::request(service.address, "GET", "/1000000").body;
     let mut pieces: Vec<&[u8]> = large.chunks_exact(32).collect();
     pieces.sort();
     pieces.dedup();
@@ -67,29 +72,29 @@ fn no_two_answers_are_the_same() {
 }
 
 #[test]
-fn what_is_no_number_is_not_found() {
+fn a_path_that_is_not_a_number_is_not_found() {
     let service = without_delay();
     for path in ["/abc", "/-1", "/1.5", "/+1", "/1e3", "/0x10", "/%20", "/%FF", "/32/", "/3/2"] {
-        assert_eq!(request(service.address, "GET", path).status, 404, "{path}");
+        assert_eq!(Client::request(service.address, "GET", path).status, 404, "{path}");
     }
 }
 
 #[test]
-fn head_is_answered_like_get_without_the_body() {
+fn head_returns_the_headers_of_get_without_a_body() {
     let service = without_delay();
     let mut client = service.connect();
     for path in ["/32", "/104857600"] {
         client.send(format!("HEAD {path} HTTP/1.1\r\nHost: rng\r\n\r\n"));
-        let answer = client.head();
-        assert_eq!(answer.status, 200);
-        assert_eq!(answer.header("content-length"), path.strip_prefix('/'));
+        let response = client.head();
+        assert_eq!(response.status, 200);
+        assert_eq!(response.header("content-length"), path.strip_prefix('/'));
     }
     client.send("HEAD / HTTP/1.1\r\nHost: rng\r\nConnection: close\r\n\r\n");
-    let answer = client.head();
-    let length = request(service.address, "GET", "/").body.len();
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.header("content-length"), Some(length.to_string().as_str()));
-    assert!(client.rest().is_empty());
+    let response = client.head();
+    let length = Client::request(service.address, "GET", "/").body.len();
+    assert_eq!(response.status, 200);
+    assert_eq!(response.header("content-length"), Some(length.to_string().as_str()));
+    assert!(client.remainder().is_empty());
 }
 
 #[test]
@@ -104,29 +109,29 @@ fn other_methods_are_not_allowed() {
             ("PATCH", 405),
             ("BREW", 405),
         ] {
-            let answer = request(service.address, method, path);
-            assert_eq!(answer.status, status, "{method} {path}");
-            assert_eq!(answer.header("allow"), Some("GET, HEAD, OPTIONS"));
+            let response = Client::request(service.address, method, path);
+            assert_eq!(response.status, status, "{method} {path}");
+            assert_eq!(response.header("allow"), Some("GET, HEAD, OPTIONS"));
         }
     }
 }
 
 #[test]
-fn more_bytes_than_the_cap_are_refused_in_one_sentence() {
+fn a_request_above_the_limit_is_rejected_with_one_sentence() {
     let service = start_with(&Settings { max_bytes: ByteSize(1000), ..defaults() });
-    assert_eq!(request(service.address, "GET", "/1000").body.len(), 1000);
+    assert_eq!(Client::request(service.address, "GET", "/1000").body.len(), 1000);
     let digits = "9".repeat(1000);
     for n in ["1001", "18446744073709551616", "99999999999999999999", &digits] {
-        let answer = request(service.address, "GET", &format!("/{n}"));
-        assert_eq!(answer.status, 400);
-        assert_eq!(answer.text(), "Please ask for at most 1000 bytes at once.\n");
+        let response = Client::request(service.address, "GET", &format!("/{n}"));
+        assert_eq!(response.status, 400);
+        assert_eq!(response.text(), "Please ask for at most 1000 bytes at once.\n");
     }
     let service = start_with(&defaults());
-    assert_eq!(request(service.address, "GET", "/104857601").status, 400);
+    assert_eq!(Client::request(service.address, "GET", "/104857601").status, 400);
 }
 
 #[test]
-fn the_header_tells_waiting_from_sleeping() {
+fn server_timing_separates_the_queue_from_the_delay() {
     let service = start(Duration::from_secs(1));
     let mut first = service.connect();
     first.send(get("/1"));
@@ -138,10 +143,10 @@ fn the_header_tells_waiting_from_sleeping() {
             client
         })
         .into();
-    let first = first.answer();
+    let first = first.response();
     assert!(first.timing("delay") >= 1000.0);
     for other in &mut others {
-        let other = other.answer();
+        let other = other.response();
         let queue = other.timing("queue");
         assert!(queue >= 100.0 && queue > first.timing("queue"), "{}", other.head);
         let slept = if other.body.len() == 2 { 1000.0 } else { 0.0 };
@@ -152,30 +157,30 @@ fn the_header_tells_waiting_from_sleeping() {
 }
 
 #[test]
-fn out_of_the_box_bytes_take_a_tenth_of_a_second() {
+fn by_default_a_request_for_bytes_takes_a_tenth_of_a_second() {
     let service = start_with(&defaults());
     let started = Instant::now();
     for _ in 0..5 {
-        http::get(service.address, "/1");
+        Client::get(service.address, "/1");
     }
     assert!(started.elapsed() >= Duration::from_millis(500));
-    assert_eq!(request(service.address, "GET", "/").timing("delay"), 0.0);
+    assert_eq!(Client::request(service.address, "GET", "/").timing("delay"), 0.0);
 }
 
 #[test]
-fn a_slow_reader_holds_nobody_up() {
+fn a_slow_reader_does_not_block_other_clients() {
     let service = without_delay();
     let mut slow = service.connect();
     slow.send(get("/52428800"));
     assert_eq!(slow.head().status, 200);
     for path in ["/", "/32"] {
-        assert_eq!(request(service.address, "GET", path).status, 200);
+        assert_eq!(Client::request(service.address, "GET", path).status, 200);
     }
     let mut buffer = vec![0; MIB];
     let mut received = 0;
     while received < 50 * MIB {
         let read = slow.read(&mut buffer);
-        assert_ne!(read, 0, "cut after {received} bytes");
+        assert_ne!(read, 0, "closed after {received} bytes");
         received += read;
     }
     assert_eq!(received, 50 * MIB);
@@ -183,35 +188,35 @@ fn a_slow_reader_holds_nobody_up() {
 }
 
 #[test]
-fn pipelined_requests_are_answered_in_order() {
+fn pipelined_requests_get_their_responses_in_order() {
     let service = start(Duration::from_millis(10));
     let mut client = service.connect();
     client.send([get("/1"), get("/abc"), get("/3")].concat());
-    let answers = [client.answer(), client.answer(), client.answer()];
-    assert_eq!(answers.each_ref().map(|answer| answer.status), [200, 404, 200]);
-    assert_eq!([answers[0].body.len(), answers[2].body.len()], [1, 3]);
+    let responses = [client.response(), client.response(), client.response()];
+    assert_eq!(responses.each_ref().map(|response| response.status), [200, 404, 200]);
+    assert_eq!([responses[0].body.len(), responses[2].body.len()], [1, 3]);
 }
 
 #[test]
-fn a_request_with_a_body_is_answered() {
+fn a_request_with_a_body_gets_a_response() {
     let service = without_delay();
     for method in ["GET", "POST"] {
         let mut client = service.connect();
         let head = format!("{method} /8 HTTP/1.1\r\nHost: rng\r\nContent-Length: 4\r\n\r\n");
         client.send(format!("{head}body"));
-        assert_eq!(client.answer().status, if method == "GET" { 200 } else { 405 });
+        assert_eq!(client.response().status, if method == "GET" { 200 } else { 405 });
 
         let mut client = service.connect();
         client.send(head.replace("4", "1000000000"));
-        assert_eq!(client.answer().status, if method == "GET" { 200 } else { 405 });
-        // The rest of the body is not waited for.
-        client.rest();
+        assert_eq!(client.response().status, if method == "GET" { 200 } else { 405 });
+        // rng does not wait for the remainder of the body.
+        client.remainder();
     }
     service.assert_alive();
 }
 
 #[test]
-fn a_request_in_the_lane_outlives_every_limit() {
+fn a_queued_request_outlives_the_timeouts_of_connections() {
     let short = Duration::from_millis(100);
     let limits =
         Limits { first_byte: short, header: short, stalled_write: short, ..Limits::default() };
@@ -222,24 +227,24 @@ fn a_request_in_the_lane_outlives_every_limit() {
     let mut clients = [(); 4].map(|()| service.connect());
     clients.iter_mut().for_each(|client| client.send(get("/32")));
     for client in &mut clients {
-        assert_eq!(client.answer().body.len(), 32);
+        assert_eq!(client.response().body.len(), 32);
     }
 }
 
 #[test]
-fn fifty_in_the_lane_are_answered_when_the_service_stops() {
-    // Nobody would be answered if the first did not stop sleeping.
+fn fifty_queued_requests_get_responses_when_the_service_stops() {
+    // A response is possible only because stopping interrupts the delay.
     let service = start(Duration::from_secs(3600));
     let mut clients: Vec<Client> = (0..50).map(|_| service.connect()).collect();
     clients.iter_mut().for_each(|client| client.send(get("/32")));
     assert!(clients[0].is_silent(Duration::from_millis(100)));
-    for answer in service.drain(clients) {
-        assert_eq!((answer.status, answer.body.len()), (200, 32));
+    for response in service.drain(clients) {
+        assert_eq!((response.status, response.body.len()), (200, 32));
     }
 }
 
 #[test]
-fn it_listens_on_ipv6() {
+fn rng_listens_on_ipv6() {
     let ipv6 = (Ipv6Addr::LOCALHOST, 0).into();
     if std::net::TcpListener::bind(ipv6).is_err() {
         return testkit::skip("this host has no IPv6");
@@ -247,7 +252,7 @@ fn it_listens_on_ipv6() {
     let shutdown = Shutdown::new(Duration::from_secs(3600));
     let router = |stop| rng::router(&defaults(), "rng".into(), rng::Metrics::default(), stop);
     let service = Service::start_on(ipv6, Limits::default(), shutdown, router);
-    assert_eq!(request(service.address, "GET", "/32").body.len(), 32);
+    assert_eq!(Client::request(service.address, "GET", "/32").body.len(), 32);
 }
 
 fn program(delay: &str) -> Process {
@@ -255,49 +260,91 @@ fn program(delay: &str) -> Process {
 }
 
 #[test]
-fn prometheus_learns_which_program_it_is_and_how_deep_its_queue() {
+fn metrics_report_the_program_and_the_depth_of_its_queue() {
     let rng = program("1h");
     let (address, admin) = (rng.address("LISTEN"), rng.address("ADMIN_LISTEN"));
     assert_eq!(metrics(admin)[&build("rng")], 1.0);
 
     let depth = || metrics(admin)["rng_queue_depth"];
     assert_eq!(depth(), 0.0);
-    let paths = ["GET /32", "GET /nowhere", "POST /32"];
-    let _waiting = paths.map(|path| http::ask(address, path, b"").unwrap());
-    eventually(PATIENCE, "three in the lane", || depth() == 3.0);
+    let _first = Client::start(address, "GET /32", b"").unwrap();
+    eventually(TIMEOUT, "a request in the lane", || depth() == 1.0);
+    let others = ["GET /nowhere", "POST /32"];
+    let _queued = others.map(|path| Client::start(address, path, b"").unwrap());
+    eventually(TIMEOUT, "three queued requests", || depth() == 3.0);
 }
 
 #[test]
-fn whoever_was_answered_or_has_left_is_no_longer_in_the_lane() {
+fn a_completed_or_abandoned_request_leaves_the_queue() {
     let rng = program("100ms");
     let (address, admin) = (rng.address("LISTEN"), rng.address("ADMIN_LISTEN"));
-    assert_eq!(http::get(address, "/32").status, 200);
-    assert_eq!(http::get(address, "/nowhere").status, 404);
-    drop(http::ask(address, "GET /32", b"").unwrap());
-    eventually(PATIENCE, "an empty lane", || metrics(admin)["rng_queue_depth"] == 0.0);
+    assert_eq!(Client::get(address, "/32").status, 200);
+    assert_eq!(Client::get(address, "/nowhere").status, 404);
+    drop(Client::start(address, "GET /32", b"").unwrap());
+    eventually(TIMEOUT, "an empty queue", || metrics(admin)["rng_queue_depth"] == 0.0);
 }
 
 #[test]
-fn large_answers_leave_memory_flat() {
+fn large_responses_use_constant_memory() {
     let rng = program("0s");
     let address = rng.address("LISTEN");
-    http::get(address, "/");
+    Client::get(address, "/");
     let before = rng.peak_memory();
     let mut unread: Vec<Client> = (0..10).map(|_| Client::connect(address)).collect();
     for client in &mut unread {
         client.send(get("/104857600"));
         assert_eq!(client.head().status, 200);
     }
-    assert_eq!(http::get(address, "/104857600").body.len(), 100 * MIB);
+    assert_eq!(Client::get(address, "/104857600").body.len(), 100 * MIB);
     let growth = rng.peak_memory() - before;
     assert!(growth < 40 * MIB, "{growth} bytes more");
 }
 
+/// Requests 1 MB on as many HTTP/2 streams as the service allows, and reads `window` bytes of each.
+async fn request_without_reading(address: SocketAddr, window: u32) -> SendRequest<Bytes> {
+    let socket = TcpStream::connect(address).await.unwrap();
+    let mut client = h2::client::Builder::new();
+    let (mut sender, driver) = client.initial_window_size(window).handshake(socket).await.unwrap();
+    tokio::spawn(driver);
+    for _ in 0..256 {
+        // The service refuses further streams, and closes connections that do not read.
+        let Ok(Ok(ready)) = timeout(Duration::from_millis(500), sender.clone().ready()).await
+        else {
+            break;
+        };
+        sender = ready;
+        let request = http::Request::get(format!("http://{address}/1000000")).body(()).unwrap();
+        let Ok((response, _)) = sender.send_request(request, true) else { break };
+        tokio::spawn(async {
+            let response = response.await;
+            pending::<()>().await;
+            drop(response);
+        });
+    }
+    sender
+}
+
 #[test]
-fn with_few_files_it_still_answers() {
+fn http2_clients_that_do_not_read_take_little_memory() {
+    for window in [0, 1] {
+        let rng = program("0s");
+        let address = rng.address("LISTEN");
+        Runtime::new().unwrap().block_on(async {
+            let clients = (0..200).map(|_| request_without_reading(address, window));
+            let _open = join_all(clients).await;
+            let memory = rng.peak_memory() / MIB;
+            println!("{memory} MiB with windows of {window} bytes");
+            assert!(memory <= 95, "{memory} MiB with windows of {window} bytes");
+        });
+        assert_eq!(Client::get(address, "/32").body.len(), 32);
+    }
+}
+
+#[test]
+fn rng_works_with_a_low_limit_of_open_files() {
     let rng = env!("CARGO_BIN_EXE_rng");
     let command = "ulimit -n 40; exec \"$0\" --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0";
     let rng = Process::start("/bin/sh", &["-c", command, rng], &[]);
-    assert_eq!(http::get(rng.address("LISTEN"), "/32").body.len(), 32);
+    assert_eq!(Client::get(rng.address("LISTEN"), "/32").body.len(), 32);
     assert_eq!(metrics(rng.address("ADMIN_LISTEN"))["rng_queue_depth"], 0.0);
 }
