@@ -1,11 +1,18 @@
-//! The loop: pause, random bytes, hash, coin or not; every second a report to the store.
+//! The loop: pause, random bytes, hash, coin or not; every second a flush to the store.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::Result;
 use bytes::Bytes;
 use chassis::trace;
-use store::{Coin, Store};
+use store::{Batch, Coin, Stage, Store};
 use tokio::{
     sync::Mutex,
     task::JoinSet,
@@ -15,68 +22,70 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, info};
 
 use crate::{
-    Insight, Peers, Settings,
-    ledger::Ledger,
-    peers::{BLOCK, Hashes, Questions},
+    ledger::{Ledger, Totals, Unflushed},
+    services::{BLOCK, Endpoints, Hashes},
+    settings::Settings,
+    stats::Stats,
+    transport::{Peer, RequestError, Transport},
+    unit::Unit,
 };
 
-/// How long a peer that has been asked is waited for when the worker stops, since it has probably
-/// done that work already.
-const LAST_ANSWER: Duration = Duration::from_millis(500);
+/// How long the worker waits at its end for a response that has probably been computed already.
+const GRACE: Duration = Duration::from_millis(500);
 
-/// Time between two announcements.
-const ANNOUNCEMENT: Duration = Duration::from_secs(1);
+/// Time between two heartbeats.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Time between two tries to report while the worker stops.
-const LAST_RETRY: Duration = Duration::from_millis(200);
+/// Time between two attempts to flush at the end.
+const FINAL_RETRY: Duration = Duration::from_millis(200);
 
-/// A worker: its settings, its peers and its books.
-pub struct Worker<P> {
+/// A worker: its settings, its transport and its ledger.
+pub struct Worker<T> {
     settings: Settings,
-    questions: Questions,
-    peers: P,
+    endpoints: Endpoints,
+    transport: T,
     store: Store,
     ledger: Ledger,
-    /// When the next report is due.
+    /// When the next flush is due.
     due: Mutex<Instant>,
-    insight: Insight,
+    stats: Stats,
 }
 
-impl<P: Peers> Worker<P> {
-    /// A worker that has not begun yet. Fails when no request can be built from the settings.
-    pub fn new(settings: Settings, peers: P, store: Store, insight: Insight) -> Result<Arc<Self>> {
+impl<T: Transport> Worker<T> {
+    /// A worker that has not started. Fails when the settings make no valid request.
+    pub fn new(settings: Settings, transport: T, store: Store, stats: Stats) -> Result<Arc<Self>> {
         let batch = settings.batch.get().into();
-        let questions = Questions::new(&settings.rng_url, &settings.hasher_url, batch)?;
-        insight.metrics.loops.inc_by(settings.concurrency.get().into());
+        let endpoints = Endpoints::new(&settings.rng_url, &settings.hasher_url, batch)?;
+        stats.metrics.loops.inc_by(settings.concurrency.get().into());
         Ok(Arc::new(Self {
             settings,
-            questions,
-            peers,
+            endpoints,
+            transport,
             store,
-            ledger: Ledger::new(insight.metrics.clone()),
+            ledger: Ledger::new(stats.metrics.clone()),
             due: Mutex::new(Instant::now()),
-            insight,
+            stats,
         }))
     }
 
-    /// What this worker knows of itself.
-    pub fn insight(&self) -> &Insight {
-        &self.insight
+    /// The statistics of this worker.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
     }
 
-    /// What this worker was told.
-    pub(crate) fn settings(&self) -> &Settings {
+    /// The settings of this worker.
+    pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// Hashes and coins of this worker so far.
-    pub fn total(&self) -> (u64, u64) {
-        self.ledger.total()
+    /// The work of this worker so far.
+    pub fn totals(&self) -> Totals {
+        self.ledger.totals()
     }
 
-    /// Mines until `stop` is cancelled, whatever happens to its peers, and then reports what it has
-    /// done, for at most `patience`.
-    pub async fn run(self: Arc<Self>, stop: CancellationToken, patience: Duration) {
+    /// Mines until `stop` is cancelled, whatever happens to rng, hasher and the store, and then flushes
+    /// the work, for at most `timeout`.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken, timeout: Duration) {
         let worker = self.clone();
         let mining = async {
             while !stop.is_cancelled() {
@@ -84,54 +93,53 @@ impl<P: Peers> Worker<P> {
                     error!("{error:#}");
                     let retry = worker.settings.retry;
                     info!("Waiting {} and restarting.", humantime::format_duration(retry));
-                    worker.insight.set_trouble(Some(format!("{error:#}")));
+                    worker.stats.set_last_error(Some(format!("{error:#}")));
                     stop.run_until_cancelled(sleep(retry)).await;
                 }
             }
         };
-        self.attend(mining, &stop, patience).await;
+        self.run_with_heartbeat(mining, &stop, timeout).await;
     }
 
-    /// Tells everybody of this worker while it mines, and reports at the end what it has done.
-    /// Returns with its result how many hashes and coins no store has taken.
-    pub(crate) async fn attend<T>(
+    /// Publishes a heartbeat every second while the worker mines, and flushes at the end for at most
+    /// `timeout`. Returns the result with the work that the store has not acknowledged.
+    pub async fn run_with_heartbeat<R>(
         &self,
-        mining: impl Future<Output = T>,
+        mining: impl Future<Output = R>,
         stop: &CancellationToken,
-        patience: Duration,
-    ) -> (T, (u64, usize)) {
+        timeout: Duration,
+    ) -> (R, Unflushed) {
         let ended = CancellationToken::new();
         let mining = async {
             let _ended = ended.clone().drop_guard();
             mining.await
         };
-        let announcing = ended.run_until_cancelled(stop.run_until_cancelled(self.announce()));
-        let (result, _) = tokio::join!(mining, announcing);
-        self.insight.metrics.loops.dec_by(self.settings.concurrency.get().into());
-        self.report_the_rest(patience).await;
-        // Who cannot be told will notice that nothing is said any more.
-        let _ = timeout(LAST_ANSWER, self.store.leave(self.ledger.run())).await;
-        (result, self.ledger.pending())
+        let heartbeats = ended.run_until_cancelled(stop.run_until_cancelled(self.heartbeats()));
+        let (result, _) = tokio::join!(mining, heartbeats);
+        self.stats.metrics.loops.dec_by(self.settings.concurrency.get().into());
+        self.final_flush(timeout).await;
+        // If this fails, the heartbeat expires.
+        let _ = tokio::time::timeout(GRACE, self.store.deregister(self.ledger.run())).await;
+        (result, self.ledger.unflushed())
     }
 
-    /// Tells everybody once a second how this worker does.
-    async fn announce(&self) {
-        let mut ticks = interval(ANNOUNCEMENT);
+    async fn heartbeats(&self) {
+        let mut ticks = interval(HEARTBEAT_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let worker = self.insight.worker(self.settings.concurrency.get(), self.total());
-            if let Err(error) = self.store.announce(self.ledger.run(), &worker).await {
-                debug!("nobody was told how this worker does: {error:#}");
+            let heartbeat = self.stats.heartbeat(self.settings.concurrency.get(), self.totals());
+            if let Err(error) = self.store.heartbeat(self.ledger.run(), &heartbeat).await {
+                debug!("the heartbeat was not published: {error:#}");
             }
         }
     }
 
     async fn mine_until_error(self: Arc<Self>, stop: &CancellationToken) -> Result<()> {
-        or_late(stop, self.report()).await.unwrap_or(Ok(()))?;
+        with_grace(stop, self.flush()).await.unwrap_or(Ok(()))?;
         *self.due.lock().await = Instant::now() + self.settings.interval;
-        self.insight.set_trouble(None);
-        // The first error halts all loops; each completes the hash it is waiting for.
+        self.stats.set_last_error(None);
+        // The first error halts all loops; each may still complete a hash.
         let halt = stop.child_token();
         let mut loops = JoinSet::new();
         for _ in 0..self.settings.concurrency.get() {
@@ -148,93 +156,112 @@ impl<P: Peers> Worker<P> {
 
     async fn mine(&self, halt: &CancellationToken) -> Result<()> {
         while !halt.is_cancelled() {
-            self.report_if_due(halt).await?;
+            self.flush_if_due(halt).await?;
             self.work(halt).await?;
         }
         Ok(())
     }
 
-    /// Does one batch of work; tells whether it was completed before `halt`.
-    pub(crate) async fn work(&self, halt: &CancellationToken) -> Result<bool> {
-        trace::root("unit of work", self.work_once(halt)).await
+    /// Does a unit of work, unless the worker halts before it is done.
+    pub async fn work(&self, halt: &CancellationToken) -> Result<Option<Unit>, RequestError> {
+        let hash_requested = AtomicBool::new(false);
+        let mut work = pin!(trace::root("unit of work", self.work_once(&hash_requested)));
+        let result = match halt.run_until_cancelled(&mut work).await {
+            None if hash_requested.load(Ordering::Relaxed) => timeout(GRACE, work).await.ok(),
+            result => result,
+        };
+        let result = result.transpose();
+        match &result {
+            Ok(Some(unit)) => self.stats.add_unit(unit),
+            Ok(None) => {}
+            Err(error) => self.stats.metrics.add_request_error(error.peer, error.kind),
+        }
+        result
     }
 
-    async fn work_once(&self, halt: &CancellationToken) -> Result<bool> {
+    /// One unit of work. Sets `hash_requested` when only the hash is missing.
+    async fn work_once(&self, hash_requested: &AtomicBool) -> Result<Unit, RequestError> {
+        let mut unit = Unit::new();
         debug!("Doing {} of work", units(self.settings.batch.get()));
-        self.pause(halt).await;
-        if halt.is_cancelled() {
-            return Ok(false);
-        }
-        let bytes = halt.run_until_cancelled(pin!(self.random_bytes())).await;
-        let Some(bytes) = bytes.transpose()? else {
-            return Ok(false);
-        };
-        let hashes = or_late(halt, pin!(self.hash(bytes.clone()))).await;
-        let Some(hashes) = hashes.transpose()? else {
-            return Ok(false);
-        };
+        self.pause(&mut unit).await;
+        let bytes = self.random_bytes(&mut unit).await?;
+        hash_requested.store(true, Ordering::Relaxed);
+        let hashes = self.hash(bytes.clone(), &mut unit).await?;
         let coins = self.coins(&bytes, &hashes);
+        self.ledger.enter(self.settings.batch.get().into(), coins);
+        Ok(unit)
+    }
+
+    async fn pause(&self, unit: &mut Unit) {
+        let (started, delay) = (Instant::now(), self.settings.delay);
+        // Even an empty sleep lasts until the timer's next millisecond.
+        let pause = async {
+            if !delay.is_zero() {
+                sleep(delay).await;
+            }
+        };
+        trace::span("pause", pause).await;
+        unit.add_stage(Stage::Pause, started.elapsed());
+    }
+
+    async fn random_bytes(&self, unit: &mut Unit) -> Result<Bytes, RequestError> {
+        let started = Instant::now();
+        let response = self.endpoints.random_bytes(&self.transport).await?;
+        unit.add_request(Peer::Rng, started.elapsed(), response.timing);
+        if let Some(served_by) = response.served_by {
+            self.stats.add_rng(served_by);
+        }
+        Ok(response.value)
+    }
+
+    async fn hash(&self, bytes: Bytes, unit: &mut Unit) -> Result<Hashes, RequestError> {
+        let started = Instant::now();
+        let response = self.endpoints.hash(&self.transport, bytes).await?;
+        unit.add_request(Peer::Hasher, started.elapsed(), response.timing);
+        Ok(response.value)
+    }
+
+    fn coins(&self, bytes: &[u8], hashes: &Hashes) -> Vec<Coin> {
+        let prefix = self.settings.coin_prefix.as_bytes();
+        let (blocks, _) = bytes.as_chunks::<BLOCK>();
+        let found = blocks.iter().zip(hashes.iter()).filter(|(_, hash)| hash.starts_with(prefix));
+        let coin = |(bytes, hash): (&[u8; BLOCK], &[u8])| Coin {
+            hash: String::from_utf8_lossy(hash).into_owned(),
+            bytes: *bytes,
+        };
+        let coins: Vec<_> = found.map(coin).collect();
         for coin in &coins {
             info!("Coin found: {}...", &coin.hash[..8]);
         }
         if coins.is_empty() {
             debug!("No coin found");
         }
-        self.ledger.enter(self.settings.batch.get().into(), coins);
-        Ok(true)
+        coins
     }
 
-    /// Ends at once when the worker is told to stop.
-    async fn pause(&self, halt: &CancellationToken) {
-        let pause = trace::span("pause", chassis::simulate(self.settings.delay, halt));
-        self.insight.pause(pause.await);
-    }
-
-    async fn random_bytes(&self) -> Result<Bytes> {
-        let asked = Instant::now();
-        self.insight.rng(asked, self.questions.random_bytes(&self.peers).await)
-    }
-
-    async fn hash(&self, bytes: Bytes) -> Result<Hashes> {
-        let asked = Instant::now();
-        self.insight.hasher(asked, self.questions.hash(&self.peers, bytes).await)
-    }
-
-    fn coins(&self, bytes: &[u8], hashes: &Hashes) -> Vec<Coin> {
-        let prefix = self.settings.coin_prefix.as_bytes();
-        let (blocks, _) = bytes.as_chunks::<BLOCK>();
-        let work = blocks.iter().zip(hashes.iter());
-        let coins = work.filter(|(_, hash)| hash.starts_with(prefix));
-        let coin = |(bytes, hash): (&[u8; BLOCK], &[u8])| Coin {
-            hash: String::from_utf8_lossy(hash).into_owned(),
-            bytes: *bytes,
-        };
-        coins.map(coin).collect()
-    }
-
-    /// Whether there is no room for more coins until redis has taken some.
-    pub(crate) fn is_full(&self) -> bool {
+    /// Whether there is no room for more coins until the store accepts some.
+    pub fn is_full(&self) -> bool {
         self.ledger.is_full()
     }
 
-    /// Reports if it is time to.
-    pub(crate) async fn report_if_due(&self, halt: &CancellationToken) -> Result<()> {
-        // One loop reports, the others go on mining; unless coins come faster than redis takes them.
+    /// Flushes if it is time to. Returns how long the flush took.
+    pub async fn flush_if_due(&self, halt: &CancellationToken) -> Result<Option<Duration>> {
+        // One loop flushes while the others mine, unless coins are found faster than the store accepts
+        // them.
         let due = match self.is_full() {
             true => halt.run_until_cancelled(self.due.lock()).await,
             false => self.due.try_lock().ok(),
         };
-        if let Some(mut due) = due
-            && (*due <= Instant::now() || self.is_full())
-        {
-            let reported = or_late(halt, self.report()).await;
-            *due = Instant::now() + self.settings.interval;
-            return reported.unwrap_or(Ok(()));
-        }
-        Ok(())
+        let Some(mut due) = due.filter(|due| **due <= Instant::now() || self.is_full()) else {
+            return Ok(None);
+        };
+        let started = Instant::now();
+        let flushed = with_grace(halt, self.flush()).await.unwrap_or(Ok(()));
+        *due = Instant::now() + self.settings.interval;
+        flushed.map(|()| Some(started.elapsed()))
     }
 
-    async fn report(&self) -> Result<()> {
+    async fn flush(&self) -> Result<()> {
         if let Some(batch) = self.ledger.unacknowledged() {
             self.send(&batch).await?;
         }
@@ -243,32 +270,34 @@ impl<P: Peers> Worker<P> {
         self.send(&batch).await
     }
 
-    async fn send(&self, batch: &store::Batch) -> Result<()> {
-        let began = Instant::now();
-        let known = self.insight.redis(began, self.store.add(batch).await)?;
+    async fn send(&self, batch: &Arc<Batch>) -> Result<()> {
+        let started = Instant::now();
+        let added = self.store.add(batch).await;
+        self.stats.add_stage(Stage::Redis, started.elapsed());
+        let known_coins = added.inspect_err(|_| self.stats.metrics.add_store_error())?;
         self.ledger.acknowledge();
-        for _ in known {
+        for _ in known_coins {
             info!("We already had that coin");
         }
         Ok(())
     }
 
-    async fn report_the_rest(&self, patience: Duration) {
+    async fn final_flush(&self, limit: Duration) {
         let mut cause = None;
-        let report = async {
-            while self.ledger.pending() != (0, 0) {
-                if let Err(error) = self.report().await {
+        let flush = async {
+            while self.ledger.unflushed() != Unflushed::default() {
+                if let Err(error) = self.flush().await {
                     cause = Some(error);
-                    sleep(LAST_RETRY).await;
+                    sleep(FINAL_RETRY).await;
                 }
             }
         };
-        if timeout(patience, report).await.is_err() {
-            let (hashes, coins) = self.ledger.pending();
+        if timeout(limit, flush).await.is_err() {
+            let Unflushed { hashes, coins } = self.ledger.unflushed();
             let cause = cause.map_or("no answer".to_owned(), |error| format!("{error:#}"));
             error!(
                 "{hashes} hashes and {coins} coins are lost: no store took them within \
-                 {patience:?}: {cause}"
+                 {limit:?}: {cause}"
             );
         }
     }
@@ -278,16 +307,15 @@ fn units(count: u16) -> String {
     if count == 1 { "one unit".to_owned() } else { format!("{count} units") }
 }
 
-/// Awaits a future, but not much longer than `halt`. A large one is best pinned by whoever calls:
-/// it would be kept here twice, and copied.
-async fn or_late<F: Future>(halt: &CancellationToken, future: F) -> Option<F::Output> {
-    let late = async {
+/// Awaits a future until shortly after `halt`.
+async fn with_grace<F: Future>(halt: &CancellationToken, future: F) -> Option<F::Output> {
+    let grace = async {
         halt.cancelled().await;
-        sleep(LAST_ANSWER).await;
+        sleep(GRACE).await;
     };
     tokio::select! {
         biased;
         output = future => Some(output),
-        () = late => None,
+        () = grace => None,
     }
 }

@@ -1,47 +1,47 @@
-//! Peers that are away or answer nonsense.
+//! Peers that are unreachable or send invalid responses.
 
 use std::{io::Write, net::TcpStream};
 
 use testkit::{Process, Redis};
 
 use crate::{
-    PATIENCE, eventually,
+    TIMEOUT, eventually,
     peer::{self, Peer, Script, only},
     worker,
 };
 
-/// How a peer of HTTP/1.1 can be reached.
+/// The connection modes with HTTP/1.1.
 const CONNECTIONS: [&str; 2] = ["per-request", "keep-alive"];
 
-/// A fault of a peer, and what the worker says of it.
+/// A fault of a peer, and the error in the worker's log.
 type Fault = (Box<dyn Script>, &'static str);
 
-fn fault(script: impl Script, complaint: &'static str) -> Fault {
-    (Box::new(script), complaint)
+fn fault(script: impl Script, error: &'static str) -> Fault {
+    (Box::new(script), error)
 }
 
-/// An answer with another status line, otherwise good.
-fn status(line: &str, good: &[u8]) -> Box<dyn Script> {
-    let head = format!("HTTP/1.1 {line}\r\nContent-Length: {}\r\n", good.len());
-    let extra = "Location: /elsewhere\r\n\r\n";
-    Box::new(only([head.as_bytes(), extra.as_bytes(), good].concat()))
+/// A response with another status line, but with a valid body.
+fn status(line: &str, body: &[u8]) -> Box<dyn Script> {
+    let head = format!("HTTP/1.1 {line}\r\nContent-Length: {}\r\n", body.len());
+    let location = "Location: /elsewhere\r\n\r\n";
+    Box::new(only([head.as_bytes(), location.as_bytes(), body].concat()))
 }
 
-/// Faults that either peer can have; `good` is the body of a right answer.
-fn common(good: &[u8]) -> Vec<Fault> {
-    let promised =
+/// Faults that both peers can have; `body` is the body of a valid response.
+fn common(body: &[u8]) -> Vec<Fault> {
+    let head =
         |length: usize| format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").into_bytes();
-    let cut = [&promised(good.len())[..], &good[1..]].concat();
+    let truncated = [&head(body.len())[..], &body[1..]].concat();
     vec![
-        (status("500 Internal Server Error", good), "status 500 Internal Server Error"),
-        (status("503 Service Unavailable", good), "status 503 Service Unavailable"),
-        (status("404 Not Found", good), "status 404 Not Found"),
-        (status("302 Found", good), "status 302 Found"),
-        (status("307 Temporary Redirect", good), "status 307 Temporary Redirect"),
-        (status("206 Partial Content", good), "status 206 Partial Content"),
-        fault(only(cut), "end of file before message length reached"),
-        fault(only(promised(good.len())), "end of file before message length reached"),
-        fault(only(promised(0)), "0 bytes came instead of"),
+        (status("500 Internal Server Error", body), "status 500 Internal Server Error"),
+        (status("503 Service Unavailable", body), "status 503 Service Unavailable"),
+        (status("404 Not Found", body), "status 404 Not Found"),
+        (status("302 Found", body), "status 302 Found"),
+        (status("307 Temporary Redirect", body), "status 307 Temporary Redirect"),
+        (status("206 Partial Content", body), "status 206 Partial Content"),
+        fault(only(truncated), "end of file before message length reached"),
+        fault(only(head(body.len())), "end of file before message length reached"),
+        fault(only(head(0)), "0 bytes came instead of"),
         fault(only(peer::ok(&[b'0'; 4096])), "more than 1024 bytes came"),
         fault(peer::endless, "more than 1024 bytes came"),
         fault(peer::reset, "onnection reset by peer"),
@@ -52,19 +52,19 @@ fn common(good: &[u8]) -> Vec<Fault> {
 }
 
 #[test]
-fn whatever_rng_answers_is_reported_and_never_counted() {
+fn an_invalid_response_of_rng_is_logged_and_not_counted() {
     for connections in CONNECTIONS {
         let mut faults = common(&[7; 32]);
         faults.push(fault(only(peer::ok(&[7; 31])), "31 bytes came instead of 32"));
         faults.push(fault(only(peer::ok(&[7; 33])), "33 bytes came instead of 32"));
         let (rng, hasher) = (Peer::rng(), Peer::hasher());
-        let turn_good = || rng.turn(peer::random_bytes);
-        endure(connections, [&rng, &hasher, &rng], faults, turn_good);
+        let recover = || rng.set_script(peer::random_bytes);
+        assert_recovers(connections, [&rng, &hasher, &rng], faults, recover);
     }
 }
 
 #[test]
-fn whatever_hasher_answers_is_reported_and_never_counted() {
+fn an_invalid_response_of_hasher_is_logged_and_not_counted() {
     for connections in CONNECTIONS {
         let coin = "0".repeat(64);
         let mut faults = common(coin.as_bytes());
@@ -80,114 +80,113 @@ fn whatever_hasher_answers_is_reported_and_never_counted() {
             fault(only(long), "65 bytes came instead of 64 hex digits"),
         ]);
         let (rng, hasher) = (Peer::rng(), Peer::hasher());
-        let turn_good = || hasher.turn(peer::hash);
-        endure(connections, [&rng, &hasher, &hasher], faults, turn_good);
+        let recover = || hasher.set_script(peer::hash);
+        assert_recovers(connections, [&rng, &hasher, &hasher], faults, recover);
     }
 }
 
-/// Lets one worker meet all the faults of a peer, which turns good after each.
-fn endure(
+/// Runs one worker through all the faults of a peer, which recovers after each.
+fn assert_recovers(
     connections: &str,
-    [rng, hasher, bad]: [&Peer; 3],
+    [rng, hasher, faulty]: [&Peer; 3],
     faults: Vec<Fault>,
-    turn_good: impl Fn(),
+    recover: impl Fn(),
 ) {
     let Some(redis) = Redis::start() else { return };
     let mut worker = worker(rng, hasher, &redis.url(), &[("CONNECTIONS", connections)]);
-    for (script, complaint) in faults {
+    for (script, expected) in faults {
         let (seen, before) = (worker.lines().len(), redis.hashes());
-        bad.turn(script);
-        let line = format!("{}: ", bad.name());
-        worker.wait_until(PATIENCE, complaint, |lines| {
+        faulty.set_script(script);
+        let line = format!("{}: ", faulty.name());
+        worker.wait_until(TIMEOUT, expected, |lines| {
             let error = lines[seen..].iter().position(|text| text.contains(&line))? + seen;
             assert!(lines[error].contains(" ERROR "), "{}", lines[error]);
-            assert!(lines[error].contains(complaint), "{complaint:?} is not in {}", lines[error]);
+            assert!(lines[error].contains(expected), "{expected:?} is not in {}", lines[error]);
             let next = lines.get(error + 1)?;
             assert!(next.ends_with(" Waiting 50ms and restarting."), "{next}");
             Some(())
         });
-        turn_good();
-        eventually(PATIENCE, "the worker counts again", || redis.hashes() > before);
+        recover();
+        eventually(TIMEOUT, "the worker counts again", || redis.hashes() > before);
     }
     worker.terminate();
-    assert!(worker.wait(PATIENCE).success());
+    assert!(worker.wait(TIMEOUT).success());
     assert_no_panic(&worker);
-    assert_eq!(redis.hashes(), hasher.answered());
+    assert_eq!(redis.hashes(), hasher.hashes());
     assert_eq!(redis.wallet(), hasher.coins());
 }
 
 #[test]
-fn a_peer_that_hangs_is_given_up_after_the_timeout() {
+fn a_request_to_a_peer_that_hangs_fails_after_the_timeout() {
     let Some(redis) = Redis::start() else { return };
-    let half = |_: &Peer, _: &[u8], stream: &mut TcpStream| {
+    let send_half = |_: &Peer, _: &[u8], stream: &mut TcpStream| {
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 32\r\n\r\nhalf").unwrap();
         peer::hang(&Peer::rng(), b"", stream)
     };
     let (rng, hasher) = (Peer::open(peer::hang), Peer::hasher());
     let worker = worker(&rng, &hasher, &redis.url(), &[("TIMEOUT", "1s")]);
-    let complaint = format!("{}: no answer within 1s", rng.name());
-    worker.wait_for(&complaint, PATIENCE);
-    rng.turn(half);
+    let error = format!("{}: no answer within 1s", rng.name());
+    worker.wait_for(&error, TIMEOUT);
+    rng.set_script(send_half);
     let seen = worker.lines().len();
-    worker.wait_until(PATIENCE, &complaint, |lines| {
-        lines[seen..].iter().filter(|line| line.contains(&complaint)).nth(1).map(drop)
+    worker.wait_until(TIMEOUT, &error, |lines| {
+        lines[seen..].iter().filter(|line| line.contains(&error)).nth(1).map(drop)
     });
     assert_eq!(hasher.requests(), 0);
-    rng.turn(peer::random_bytes);
-    eventually(PATIENCE, "the worker counts", || redis.hashes() > 0);
-    hasher.turn(peer::hang);
-    worker.wait_for(&format!("{}: no answer within 1s", hasher.name()), PATIENCE);
+    rng.set_script(peer::random_bytes);
+    eventually(TIMEOUT, "the worker counts", || redis.hashes() > 0);
+    hasher.set_script(peer::hang);
+    worker.wait_for(&format!("{}: no answer within 1s", hasher.name()), TIMEOUT);
     assert_no_panic(&worker);
 }
 
 #[test]
-fn a_host_that_does_not_answer_at_all_is_given_up_after_two_seconds() {
+fn a_connection_to_an_unresponsive_host_fails_after_two_seconds() {
     let Some(redis) = Redis::start() else { return };
-    // A queue for one connection that nobody accepts: further ones get no answer to their SYN.
+    // The backlog holds one connection, which is never accepted: the kernel ignores further SYNs.
     let silent = Peer::closed(peer::hang);
     let listener = silent.listen_without_accepting();
-    let _waiting = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let _backlog = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let hasher = Peer::hasher();
     let worker = worker(&silent, &hasher, &redis.url(), &[]);
-    worker.wait_for(&format!("{}: no connection within 2s", silent.name()), PATIENCE);
+    worker.wait_for(&format!("{}: no connection within 2s", silent.name()), TIMEOUT);
 }
 
 #[test]
-fn the_first_thing_that_is_missing_is_named_in_the_order_redis_rng_hasher() {
+fn the_first_missing_service_is_named_in_the_order_redis_rng_hasher() {
     let Some(mut redis) = Redis::start() else { return };
     redis.kill();
     let (rng, hasher) = (Peer::closed(peer::random_bytes), Peer::closed(peer::hash));
     let worker = worker(&rng, &hasher, &redis.url(), &[]);
-    let wait_for_refusal_by = |name: &str| {
+    let wait_for_refusal_of = |name: &str| {
         let end = format!(" ERROR {name}: Connection refused (os error 111)");
-        worker.wait_until(PATIENCE, &end, |lines| {
+        worker.wait_until(TIMEOUT, &end, |lines| {
             lines.iter().find(|line| line.ends_with(&end)).map(drop)
         });
     };
 
-    wait_for_refusal_by(&redis.name());
+    wait_for_refusal_of(&redis.name());
     wait_for_next_pause(&worker);
-    assert_silent_about(&worker, &[&rng.name(), &hasher.name()]);
+    assert_not_logged(&worker, &[&rng.name(), &hasher.name()]);
     redis.start_again();
-    wait_for_refusal_by(&rng.name());
+    wait_for_refusal_of(&rng.name());
     wait_for_next_pause(&worker);
-    assert_silent_about(&worker, &[&hasher.name()]);
+    assert_not_logged(&worker, &[&hasher.name()]);
     rng.listen();
-    wait_for_refusal_by(&hasher.name());
+    wait_for_refusal_of(&hasher.name());
     assert_eq!(redis.hashes(), 0);
     hasher.listen();
-    eventually(PATIENCE, "the worker counts", || redis.hashes() > 0);
+    eventually(TIMEOUT, "the worker counts", || redis.hashes() > 0);
 }
 
-/// Waits until the worker has paused twice more.
+/// Waits for two more pauses, between which the worker has tried again.
 fn wait_for_next_pause(worker: &Process) {
     let pauses = |lines: &[String]| lines.iter().filter(|line| line.contains("Waiting ")).count();
     let before = pauses(&worker.lines());
-    worker
-        .wait_until(PATIENCE, "another pause", |lines| (pauses(lines) > before + 1).then_some(()));
+    worker.wait_until(TIMEOUT, "another pause", |lines| (pauses(lines) > before + 1).then_some(()));
 }
 
-fn assert_silent_about(worker: &Process, names: &[&str]) {
+fn assert_not_logged(worker: &Process, names: &[&str]) {
     let lines = worker.lines().join("\n");
     assert!(!names.iter().any(|name| lines.contains(name)), "{names:?} in:\n{lines}");
 }
@@ -197,20 +196,20 @@ fn one_failing_peer_pauses_eight_loops_once_with_one_line() {
     let Some(redis) = Redis::start() else { return };
     let (rng, hasher) = (Peer::rng(), Peer::hasher());
     let worker = worker(&rng, &hasher, &redis.url(), &[("CONCURRENCY", "8"), ("RETRY", "200ms")]);
-    eventually(PATIENCE, "the worker counts", || redis.hashes() > 0);
-    hasher.turn(status("500 Internal Server Error", b""));
+    eventually(TIMEOUT, "the worker counts", || redis.hashes() > 0);
+    hasher.set_script(status("500 Internal Server Error", b""));
     let requests = hasher.requests();
     let pauses = |lines: &[String]| {
         lines.iter().filter(|line| line.contains(" Waiting 200ms and restarting.")).count()
     };
     let lines = worker
-        .wait_until(PATIENCE, "four pauses", |lines| (pauses(lines) >= 4).then(|| lines.to_vec()));
+        .wait_until(TIMEOUT, "four pauses", |lines| (pauses(lines) >= 4).then(|| lines.to_vec()));
     let errors = lines.iter().filter(|line| line.contains(" ERROR ")).count();
     assert!((0..=1).contains(&(errors - pauses(&lines))), "{}", lines.join("\n"));
-    // Between two pauses each loop fails at most once.
+    // Each loop fails at most once between two pauses.
     let failed = hasher.requests() - requests;
-    let most = 8 * (pauses(&worker.lines()) as u64 + 1);
-    assert!(failed <= most, "{failed} requests");
+    let limit = 8 * (pauses(&worker.lines()) as u64 + 1);
+    assert!(failed <= limit, "{failed} requests");
     for pair in lines.windows(2).filter(|pair| pair[0].contains(" ERROR ")) {
         assert!(pair[0].contains(&format!("{}: status 500", hasher.name())), "{}", pair[0]);
         assert!(pair[1].contains(" Waiting 200ms and restarting."), "{}", pair[1]);
@@ -223,30 +222,30 @@ fn assert_no_panic(worker: &Process) {
 }
 
 #[test]
-fn a_peer_that_closes_each_connection_after_its_answer_is_no_error() {
+fn a_peer_that_closes_each_connection_after_its_response_causes_no_error() {
     let Some(redis) = Redis::start() else { return };
-    let once = |peer: &Peer, body: &[u8], stream: &mut TcpStream| {
+    let respond_once = |peer: &Peer, body: &[u8], stream: &mut TcpStream| {
         peer::hash(peer, body, stream);
         false
     };
-    let (rng, hasher) = (Peer::rng(), Peer::open(once));
+    let (rng, hasher) = (Peer::rng(), Peer::open(respond_once));
     let settings = [("CONNECTIONS", "keep-alive"), ("DELAY", "10ms")];
     let worker = worker(&rng, &hasher, &redis.url(), &settings);
-    eventually(PATIENCE, "some work is done", || redis.hashes() > 50);
+    eventually(TIMEOUT, "some work is done", || redis.hashes() > 50);
     assert!(!worker.lines().iter().any(|line| line.contains("ERROR")), "{:#?}", worker.lines());
 }
 
 #[test]
-fn a_peer_that_does_not_speak_http2_is_asked_whether_it_does() {
+fn an_error_over_http2_hints_that_the_peer_may_not_support_it() {
     let Some(redis) = Redis::start() else { return };
     let (rng, hasher) = (Peer::rng(), Peer::hasher());
     let worker = worker(&rng, &hasher, &redis.url(), &[("CONNECTIONS", "http2")]);
-    for answers in [Box::new(peer::random_bytes) as Box<dyn Script>, Box::new(only(*b""))] {
-        rng.turn(answers);
+    for script in [Box::new(peer::random_bytes) as Box<dyn Script>, Box::new(only(*b""))] {
+        rng.set_script(script);
         let seen = worker.lines().len();
-        let question = "; does it speak HTTP/2, as the original does not?";
-        worker.wait_until(PATIENCE, question, |lines| {
-            lines[seen..].iter().find(|line| line.ends_with(question)).map(drop)
+        let hint = "; does it support HTTP/2? The original does not";
+        worker.wait_until(TIMEOUT, hint, |lines| {
+            lines[seen..].iter().find(|line| line.ends_with(hint)).map(drop)
         });
     }
     assert_no_panic(&worker);

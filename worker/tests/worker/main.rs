@@ -1,29 +1,27 @@
-//! The real worker against hand-made peers and a real redis.
+//! The worker program with scripted peers and a real redis.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
-mod answers;
 mod bulk;
 mod exactness;
 mod faults;
-mod load;
 mod logs;
-mod peer;
 mod proxy;
+mod responses;
 mod shutdown;
-mod terminal;
 mod tls;
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
-use testkit::{Process, Redis, build, eventually, metrics};
+use testkit::{
+    Process, Redis, build, eventually, metrics,
+    peer::{self, Peer},
+};
 
-use crate::peer::Peer;
+/// How long an expected effect may take on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long anything that is expected may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A worker without delays, with further settings.
+/// Starts a worker without delays, with further settings.
 fn worker(rng: &Peer, hasher: &Peer, redis_url: &str, settings: &[(&str, &str)]) -> Process {
     let (rng, hasher) = (rng.url(), hasher.url());
     let own = [
@@ -38,29 +36,41 @@ fn worker(rng: &Peer, hasher: &Peer, redis_url: &str, settings: &[(&str, &str)])
 }
 
 #[test]
-fn prometheus_learns_which_program_it_is() {
+fn metrics_report_the_program() {
     let (rng, hasher) = (Peer::rng(), Peer::hasher());
     let worker = worker(&rng, &hasher, "redis://127.0.0.1:1", &[]);
     assert_eq!(metrics(worker.address("ADMIN_LISTEN"))[&build("worker")], 1.0);
 }
 
 #[test]
-fn one_loop_is_mined_on_one_thread_unless_more_are_asked_for() {
+fn a_worker_with_one_loop_has_one_thread_unless_configured_otherwise() {
     let Some(redis) = Redis::start() else { return };
     let (rng, hasher) = (Peer::rng(), Peer::hasher());
     let cores = std::thread::available_parallelism().unwrap().get();
-    for (settings, is_one) in [
+    for (settings, is_single) in [
         (&[][..], true),
         (&[("THREADS", "2")], false),
         (&[("CONCURRENCY", "2")], cores == 1),
         (&[("CONCURRENCY", "2"), ("THREADS", "1")], true),
-        (&[("DURATION", "1h"), ("COMPARE", "--connections keep-alive")], true),
-        (&[("DURATION", "1h"), ("COMPARE", "--concurrency 2")], cores == 1),
     ] {
         let worker = worker(&rng, &hasher, &redis.url(), settings);
         let before = redis.hashes();
-        eventually(PATIENCE, "the worker counts", || redis.hashes() > before);
+        eventually(TIMEOUT, "the worker counts", || redis.hashes() > before);
         let threads = metrics(worker.address("ADMIN_LISTEN"))["process_threads"];
-        assert_eq!(threads == 1.0, is_one, "{threads} threads with {settings:?}");
+        assert_eq!(threads == 1.0, is_single, "{threads} threads with {settings:?}");
     }
+}
+
+#[test]
+fn settings_of_the_load_generator_do_not_end_a_worker() {
+    let Some(redis) = Redis::start() else { return };
+    let (rng, hasher) = (Peer::rng(), Peer::hasher());
+    let settings = [("DURATION", "1s"), ("HASHES", "1"), ("OUTPUT", "json")];
+    let mut worker = worker(&rng, &hasher, &redis.url(), &settings);
+    thread::sleep(Duration::from_millis(1500));
+    let before = redis.hashes();
+    eventually(TIMEOUT, "the worker counts", || redis.hashes() > before + 10);
+    worker.terminate();
+    assert!(worker.wait(TIMEOUT).success());
+    assert!(worker.errors().is_empty(), "the log is on stdout: {:#?}", worker.errors());
 }

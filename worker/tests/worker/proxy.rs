@@ -1,4 +1,4 @@
-//! A proxy before redis that loses answers to reports, or delivers reports late.
+//! A proxy in front of redis that loses the replies to flushes, or delivers flushes late.
 
 use std::{
     io::{Read, Write},
@@ -11,10 +11,10 @@ use std::{
     time::Duration,
 };
 
-/// How late a late report is: long enough for its repetition and for several others.
+/// The delay of a late flush: long enough for its retry and for several later flushes.
 const LATE: Duration = Duration::from_millis(150);
 
-/// Of five reports, those whose answer is lost or that are late.
+/// Of five flushes, those whose reply is lost or that are late.
 const LOST: [bool; 5] = [true, true, false, true, false];
 
 /// The proxy; clones share it.
@@ -24,23 +24,23 @@ pub(crate) struct Proxy(Arc<Inner>);
 struct Inner {
     address: SocketAddr,
     redis: SocketAddr,
-    /// Done when redis has acted on a report, before its answer is lost.
+    /// Runs when redis has executed a flush, before its reply is lost.
     before_loss: Box<dyn Fn() + Send + Sync>,
-    reports: AtomicU64,
+    flushes: AtomicU64,
     lost: AtomicU64,
     losing: AtomicBool,
     late: bool,
-    on_the_way: AtomicU64,
+    undelivered: AtomicU64,
     frozen: AtomicBool,
 }
 
 impl Proxy {
-    /// A proxy that loses answers, and does something before.
+    /// A proxy that loses replies, and calls `before_loss` before each loss.
     pub(crate) fn start(redis_port: u16, before_loss: impl Fn() + Send + Sync + 'static) -> Self {
         Self::new(redis_port, Box::new(before_loss), false)
     }
 
-    /// A proxy that cuts connections under reports, and delivers these later.
+    /// A proxy that closes the connections of some flushes, and delivers these flushes late.
     pub(crate) fn late(redis_port: u16) -> Self {
         Self::new(redis_port, Box::new(|| {}), true)
     }
@@ -51,11 +51,11 @@ impl Proxy {
             address: listener.local_addr().unwrap(),
             redis: ([127, 0, 0, 1], redis_port).into(),
             before_loss,
-            reports: AtomicU64::new(0),
+            flushes: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             losing: AtomicBool::new(true),
             late,
-            on_the_way: AtomicU64::new(0),
+            undelivered: AtomicU64::new(0),
             frozen: AtomicBool::new(false),
         }));
         let accepting = proxy.clone();
@@ -76,22 +76,22 @@ impl Proxy {
         format!("redis://{}", self.0.address)
     }
 
-    /// Answers that were lost, also because the report was late.
+    /// The number of lost replies, including those to late flushes.
     pub(crate) fn lost(&self) -> u64 {
         self.0.lost.load(Ordering::SeqCst)
     }
 
-    /// Whether some reports have yet to be delivered.
+    /// Whether a late flush is not delivered yet.
     pub(crate) fn is_delivering(&self) -> bool {
-        self.0.on_the_way.load(Ordering::SeqCst) > 0
+        self.0.undelivered.load(Ordering::SeqCst) > 0
     }
 
-    /// Loses no further answer.
+    /// Stops losing replies.
     pub(crate) fn heal(&self) {
         self.0.losing.store(false, Ordering::SeqCst);
     }
 
-    /// From now on redis neither gets nor sends anything, though it can be reached.
+    /// Stops forwarding in both directions, but still accepts connections.
     pub(crate) fn freeze(&self) {
         self.0.frozen.store(true, Ordering::SeqCst);
     }
@@ -100,14 +100,14 @@ impl Proxy {
         let Ok(redis) = TcpStream::connect(self.0.redis) else {
             return;
         };
-        let reporting = Arc::new(AtomicBool::new(false));
-        let (proxy, answers) = (self.clone(), reporting.clone());
+        let is_flushing = Arc::new(AtomicBool::new(false));
+        let (proxy, flushing) = (self.clone(), is_flushing.clone());
         let (to_client, from_redis) = (client.try_clone().unwrap(), redis.try_clone().unwrap());
-        thread::spawn(move || proxy.backward(from_redis, to_client, &answers));
-        self.forward(client, redis, &reporting);
+        thread::spawn(move || proxy.backward(from_redis, to_client, &flushing));
+        self.forward(client, redis, &is_flushing);
     }
 
-    fn forward(&self, mut client: TcpStream, mut redis: TcpStream, reporting: &AtomicBool) {
+    fn forward(&self, mut client: TcpStream, mut redis: TcpStream, is_flushing: &AtomicBool) {
         let mut buffer = [0; 64 * 1024];
         while let Ok(n @ 1..) = client.read(&mut buffer) {
             if self.0.frozen.load(Ordering::SeqCst) {
@@ -115,13 +115,13 @@ impl Proxy {
             }
             let sent = &buffer[..n];
             if contains(sent, b"EVALSHA") || contains(sent, b"INCRBY") {
-                reporting.store(true, Ordering::SeqCst);
+                is_flushing.store(true, Ordering::SeqCst);
                 if self.0.late && self.is_next_lost() {
-                    self.0.on_the_way.fetch_add(1, Ordering::SeqCst);
+                    self.0.undelivered.fetch_add(1, Ordering::SeqCst);
                     let _ = client.shutdown(Shutdown::Both);
                     thread::sleep(LATE);
                     self.deliver(sent);
-                    self.0.on_the_way.fetch_sub(1, Ordering::SeqCst);
+                    self.0.undelivered.fetch_sub(1, Ordering::SeqCst);
                     break;
                 }
             }
@@ -132,32 +132,32 @@ impl Proxy {
         let _ = redis.shutdown(Shutdown::Both);
     }
 
-    fn deliver(&self, report: &[u8]) {
+    fn deliver(&self, flush: &[u8]) {
         let mut redis = TcpStream::connect(self.0.redis).unwrap();
-        redis.write_all(report).unwrap();
+        redis.write_all(flush).unwrap();
         assert!(redis.read(&mut [0; 64]).unwrap() > 0);
         self.0.lost.fetch_add(1, Ordering::SeqCst);
     }
 
     fn is_next_lost(&self) -> bool {
         self.0.losing.load(Ordering::SeqCst) && {
-            let number = self.0.reports.fetch_add(1, Ordering::SeqCst) as usize;
+            let number = self.0.flushes.fetch_add(1, Ordering::SeqCst) as usize;
             LOST[number % LOST.len()]
         }
     }
 
-    fn backward(&self, mut redis: TcpStream, mut client: TcpStream, reporting: &AtomicBool) {
+    fn backward(&self, mut redis: TcpStream, mut client: TcpStream, is_flushing: &AtomicBool) {
         let mut buffer = [0; 64 * 1024];
         while let Ok(n @ 1..) = redis.read(&mut buffer) {
-            let answer = &buffer[..n];
+            let reply = &buffer[..n];
             // An error, such as NOSCRIPT, means that nothing was counted.
-            let counted = reporting.swap(false, Ordering::SeqCst) && !answer.starts_with(b"-");
+            let counted = is_flushing.swap(false, Ordering::SeqCst) && !reply.starts_with(b"-");
             if counted && !self.0.late && self.is_next_lost() {
                 (self.0.before_loss)();
                 self.0.lost.fetch_add(1, Ordering::SeqCst);
                 break;
             }
-            if client.write_all(answer).is_err() {
+            if client.write_all(reply).is_err() {
                 break;
             }
         }

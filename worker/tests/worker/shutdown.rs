@@ -1,4 +1,4 @@
-//! What a worker does with its last counts.
+//! Shutdown of a worker, and its final flush.
 
 use std::{
     io::Write,
@@ -9,101 +9,101 @@ use std::{
 use testkit::Redis;
 
 use crate::{
-    PATIENCE, eventually,
+    TIMEOUT, eventually,
     peer::{self, Peer},
     proxy::Proxy,
     worker,
 };
 
-/// A report that never comes by itself.
+/// An interval in which no flush is due during a test.
 const NEVER: (&str, &str) = ("INTERVAL", "1h");
 
-fn wait_until_nothing_is_asked(hasher: &Peer) {
+fn wait_until_requests_stop(hasher: &Peer) {
     let mut before = 0;
-    eventually(PATIENCE, "the worker stands still", || {
+    eventually(TIMEOUT, "no further requests", || {
         std::thread::sleep(Duration::from_millis(200));
         std::mem::replace(&mut before, hasher.requests()) == hasher.requests()
     });
 }
 
 #[test]
-fn the_last_counts_are_reported_on_sigterm_and_on_ctrl_c() {
-    for by_terminal in [false, true] {
+fn the_last_hashes_are_flushed_on_sigterm_and_on_ctrl_c() {
+    for by_ctrl_c in [false, true] {
         let Some(redis) = Redis::start() else { return };
         let (rng, hasher) = (Peer::rng(), Peer::hasher());
         let mut worker = worker(&rng, &hasher, &redis.url(), &[NEVER]);
-        eventually(PATIENCE, "some work is done", || !hasher.coins().is_empty());
+        eventually(TIMEOUT, "some work is done", || !hasher.coins().is_empty());
         assert_eq!(redis.hashes(), 0);
-        if by_terminal {
+        if by_ctrl_c {
             worker.interrupt()
         } else {
             worker.terminate()
         }
-        assert!(worker.wait(PATIENCE).success());
-        assert_eq!(redis.hashes(), hasher.answered());
+        assert!(worker.wait(TIMEOUT).success());
+        assert_eq!(redis.hashes(), hasher.hashes());
         assert_eq!(redis.wallet(), hasher.coins());
     }
 }
 
 #[test]
-fn the_last_counts_wait_for_a_redis_that_comes_back() {
+fn the_final_flush_waits_until_redis_is_back() {
     let Some(mut redis) = Redis::start() else { return };
     let (rng, hasher) = (Peer::rng(), Peer::hasher());
     let mut worker = worker(&rng, &hasher, &redis.url(), &[NEVER, ("SHUTDOWN_TIMEOUT", "20s")]);
-    eventually(PATIENCE, "some work is done", || !hasher.coins().is_empty());
+    eventually(TIMEOUT, "some work is done", || !hasher.coins().is_empty());
     redis.kill();
     worker.terminate();
-    worker.wait_for("SIGTERM received", PATIENCE);
+    worker.wait_for("SIGTERM received", TIMEOUT);
     redis.start_again();
-    assert!(worker.wait(PATIENCE).success());
-    assert_eq!(redis.hashes(), hasher.answered());
+    assert!(worker.wait(TIMEOUT).success());
+    assert_eq!(redis.hashes(), hasher.hashes());
     assert_eq!(redis.wallet(), hasher.coins());
 }
 
 #[test]
-fn what_redis_does_not_take_until_the_deadline_is_said_to_be_lost() {
+fn hashes_that_redis_does_not_accept_before_the_timeout_are_logged_as_lost() {
     let Some(mut redis) = Redis::start() else { return };
     let (rng, hasher) = (Peer::rng(), Peer::hasher());
     let settings = [NEVER, ("SHUTDOWN_TIMEOUT", "1s")];
     let mut worker = worker(&rng, &hasher, &redis.url(), &settings);
-    eventually(PATIENCE, "some work is done", || !hasher.coins().is_empty());
+    eventually(TIMEOUT, "some work is done", || !hasher.coins().is_empty());
     redis.kill();
     let start = Instant::now();
     worker.terminate();
-    assert!(worker.wait(PATIENCE).success());
+    assert!(worker.wait(TIMEOUT).success());
     assert!(start.elapsed() > Duration::from_millis(900), "{:?}", start.elapsed());
     assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
-    let (done, coins) = (hasher.answered(), hasher.coins().len());
-    let said = format!(" ERROR {done} hashes and {coins} coins are lost: no store took them");
-    worker.wait_for(&said, PATIENCE);
+    let (done, coins) = (hasher.hashes(), hasher.coins().len());
+    let error = format!(" ERROR {done} hashes and {coins} coins are lost: no store took them");
+    worker.wait_for(&error, TIMEOUT);
 }
 
 #[test]
-fn a_redis_that_hangs_does_not_hold_up_the_end() {
+fn a_redis_that_hangs_does_not_delay_the_shutdown() {
     let Some(redis) = Redis::start() else { return };
     let (rng, hasher) = (Peer::rng(), Peer::hasher());
     let proxy = Proxy::start(redis.port(), || {});
     proxy.heal();
     let mut worker = worker(&rng, &hasher, &proxy.url(), &[("SHUTDOWN_TIMEOUT", "1s")]);
-    eventually(PATIENCE, "the worker counts", || redis.hashes() > 0);
+    eventually(TIMEOUT, "the worker counts", || redis.hashes() > 0);
     proxy.freeze();
-    // All loops come to wait for the report.
-    wait_until_nothing_is_asked(&hasher);
+    // The loop waits for the flush, so its requests stop.
+    wait_until_requests_stop(&hasher);
     let start = Instant::now();
     worker.terminate();
-    assert!(worker.wait(PATIENCE).success());
+    assert!(worker.wait(TIMEOUT).success());
     assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
-    worker.wait_for(" coins are lost: no store took them within 1s", PATIENCE);
+    worker.wait_for(" coins are lost: no store took them within 1s", TIMEOUT);
 }
 
-/// Each hash is a coin, whatever the random bytes are.
+/// Responds with hashes that are all coins, whatever the random bytes are.
 fn all_coins(_: &Peer, body: &[u8], stream: &mut TcpStream) -> bool {
     let lines = [&[b'0'; 64][..], b"\n"].concat().repeat(body.len() / 32);
     stream.write_all(&peer::ok(&lines)).is_ok()
 }
 
 #[test]
-fn loops_that_wait_for_a_redis_that_hangs_end_together() {
+fn loops_without_room_for_coins_stop_together_while_redis_hangs() {
     let Some(redis) = Redis::start() else { return };
     let bytes = vec![7; 32 * 5000];
     let (rng, hasher) = (Peer::open(peer::only(peer::ok(&bytes))), Peer::open(all_coins));
@@ -111,36 +111,37 @@ fn loops_that_wait_for_a_redis_that_hangs_end_together() {
     proxy.heal();
     let settings = [("BATCH", "5000"), ("CONCURRENCY", "32"), ("SHUTDOWN_TIMEOUT", "1s")];
     let mut worker = worker(&rng, &hasher, &proxy.url(), &settings);
-    eventually(PATIENCE, "the worker counts", || redis.hashes() > 0);
+    eventually(TIMEOUT, "the worker counts", || redis.hashes() > 0);
     proxy.freeze();
-    // There is no room for more coins.
-    wait_until_nothing_is_asked(&hasher);
+    // The loops stop when there is no room for more coins.
+    wait_until_requests_stop(&hasher);
     let start = Instant::now();
     worker.terminate();
-    assert!(worker.wait(PATIENCE).success());
+    assert!(worker.wait(TIMEOUT).success());
     assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
 }
 
 #[test]
-fn a_peer_that_hangs_or_a_long_pause_does_not_hold_up_the_end() {
+fn a_peer_that_hangs_or_a_long_pause_does_not_delay_the_shutdown() {
     let Some(redis) = Redis::start() else { return };
     let (rng, hasher) = (Peer::rng(), Peer::hasher());
     let (silent_rng, silent_hasher) = (Peer::open(peer::hang), Peer::open(peer::hang));
     let closed = Peer::closed(peer::hang);
     let pause = ("DELAY", "1h");
     let retry = ("RETRY", "1h");
-    let ends = |rng: &Peer, hasher: &Peer, setting, waits: &dyn Fn(&[String]) -> bool| {
-        let mut worker = worker(rng, hasher, &redis.url(), &[setting]);
-        eventually(PATIENCE, "the worker waits", || waits(&worker.lines()));
-        let start = Instant::now();
-        worker.terminate();
-        assert!(worker.wait(PATIENCE).success());
-        assert!(start.elapsed() < Duration::from_secs(2), "{setting:?}: {:?}", start.elapsed());
-    };
-    let says =
+    let assert_ends =
+        |rng: &Peer, hasher: &Peer, setting, is_waiting: &dyn Fn(&[String]) -> bool| {
+            let mut worker = worker(rng, hasher, &redis.url(), &[setting]);
+            eventually(TIMEOUT, "the worker waits", || is_waiting(&worker.lines()));
+            let start = Instant::now();
+            worker.terminate();
+            assert!(worker.wait(TIMEOUT).success());
+            assert!(start.elapsed() < Duration::from_secs(2), "{setting:?}: {:?}", start.elapsed());
+        };
+    let has_line =
         |text: &'static str| move |lines: &[String]| lines.iter().any(|line| line.contains(text));
-    ends(&rng, &hasher, pause, &says(" 0 units of work done"));
-    ends(&silent_rng, &hasher, retry, &|_| silent_rng.requests() > 0);
-    ends(&rng, &silent_hasher, retry, &|_| silent_hasher.requests() > 0);
-    ends(&closed, &hasher, retry, &says(" Waiting 1h and restarting."));
+    assert_ends(&rng, &hasher, pause, &has_line(" 0 units of work done"));
+    assert_ends(&silent_rng, &hasher, retry, &|_| silent_rng.requests() > 0);
+    assert_ends(&rng, &silent_hasher, retry, &|_| silent_hasher.requests() > 0);
+    assert_ends(&closed, &hasher, retry, &has_line(" Waiting 1h and restarting."));
 }
