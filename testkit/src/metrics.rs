@@ -1,21 +1,25 @@
-//! What Prometheus would read.
+//! Metrics as Prometheus scrapes them.
 
 use std::{
     collections::{HashMap, HashSet},
     net::SocketAddr,
 };
 
-use crate::http;
+use crate::Client;
 
-/// Scrapes `/metrics` of an admin port: the value of each sample under its name with its labels.
-/// Panics on what is no OpenMetrics.
+/// Scrapes `/metrics` of an admin port: the value of each sample by its name and labels. Panics if
+/// the text is not valid OpenMetrics.
 ///
 /// Source: OpenMetrics 1.0, <https://prometheus.io/docs/specs/om/open_metrics_spec/>.
 pub fn metrics(admin: SocketAddr) -> HashMap<String, f64> {
-    let answer = http::get(admin, "/metrics");
-    let text = answer.text();
+    let response = Client::get(admin, "/metrics");
+    let text = response.text();
     let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    assert_eq!((answer.status, answer.header("content-type")), (200, Some(media_type)), "{text}");
+    assert_eq!(
+        (response.status, response.header("content-type")),
+        (200, Some(media_type)),
+        "{text}"
+    );
     let lines = text.strip_suffix("# EOF\n").expect("an end");
 
     let (mut families, mut samples) = (HashSet::new(), HashMap::new());
@@ -38,12 +42,12 @@ pub fn metrics(admin: SocketAddr) -> HashMap<String, f64> {
         let family = name.split('{').next().unwrap_or(name);
         assert!(families.contains(family), "{name} has no type in:\n{text}");
         let twice = samples.insert(name.to_owned(), value.parse().expect("a number"));
-        assert_eq!(twice, None, "{name} is there twice in:\n{text}");
+        assert_eq!(twice, None, "{name} occurs twice in:\n{text}");
     }
     samples
 }
 
-/// The name with labels under which a program says what it is.
+/// The name and labels of the sample that reports the version of a program.
 pub fn build(service: &str) -> String {
     let version = env!("CARGO_PKG_VERSION");
     format!("dockercoins_build_info{{service=\"{service}\",version=\"{version}\"}}")

@@ -1,4 +1,4 @@
-//! A child process whose output can be awaited.
+//! A child process whose output a test can wait for.
 
 use std::{
     fs,
@@ -13,14 +13,14 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Settings that make a service listen on free ports of this host.
+/// Settings with which a service listens on free ports.
 pub const FREE_PORTS: [(&str, &str); 2] =
     [("LISTEN", "127.0.0.1:0"), ("ADMIN_LISTEN", "127.0.0.1:0")];
 
-/// The path of a program of the workspace, which cargo puts beside another one of it.
+/// The path of a program of the workspace, which cargo builds into the folder of `program`.
 pub fn sibling(program: &str, name: &str) -> PathBuf {
     let path = Path::new(program).with_file_name(name);
-    assert!(path.exists(), "{} is missing; cargo build --workspace makes it", path.display());
+    assert!(path.exists(), "{} is missing; run cargo build --workspace", path.display());
     path
 }
 
@@ -39,7 +39,7 @@ struct Output {
 }
 
 impl Process {
-    /// Starts a program with nothing in its environment but these variables.
+    /// Starts a program whose environment contains only these variables.
     pub fn start(program: impl AsRef<Path>, args: &[&str], env: &[(&str, &str)]) -> Self {
         let program = program.as_ref();
         let mut child = Command::new(program)
@@ -59,7 +59,7 @@ impl Process {
         Self { child, output, collectors }
     }
 
-    /// Starts a service of the workspace on free ports; a worker has no use for one of them.
+    /// Starts a service of the workspace on free ports. A worker ignores `LISTEN`.
     pub fn service(program: impl AsRef<Path>, settings: &[(&str, &str)]) -> Self {
         Self::start(program, &[], &[&FREE_PORTS, settings].concat())
     }
@@ -69,7 +69,7 @@ impl Process {
         self.child.id()
     }
 
-    /// The most memory that it has had so far, in bytes.
+    /// The peak of its resident memory so far, in bytes.
     pub fn peak_memory(&self) -> usize {
         let status = format!("/proc/{}/status", self.id());
         let status = fs::read_to_string(status).expect("a running process");
@@ -77,7 +77,7 @@ impl Process {
         peak.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
     }
 
-    /// The lines written so far, stdout and stderr together.
+    /// The lines written to stdout and stderr so far.
     pub fn lines(&self) -> Vec<String> {
         self.output.lines.lock().unwrap().clone()
     }
@@ -87,36 +87,40 @@ impl Process {
         self.output.errors.lock().unwrap().clone()
     }
 
-    /// Waits for a line that contains `text` and returns it. Panics after `patience`.
-    pub fn wait_for(&self, text: &str, patience: Duration) -> String {
-        self.wait_until(patience, text, |lines| {
+    /// Waits for a line that contains `text` and returns it. Panics after `timeout`.
+    pub fn wait_for(&self, text: &str, timeout: Duration) -> String {
+        self.wait_until(timeout, text, |lines| {
             lines.iter().find(|line| line.contains(text)).cloned()
         })
     }
 
-    /// Waits until the lines satisfy `found`. Panics after `patience`.
+    /// Waits until `find` returns a value. Panics after `timeout`.
     pub fn wait_until<T>(
         &self,
-        patience: Duration,
-        what: &str,
-        found: impl Fn(&[String]) -> Option<T>,
+        timeout: Duration,
+        expected: &str,
+        find: impl Fn(&[String]) -> Option<T>,
     ) -> T {
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + timeout;
         let mut lines = self.output.lines.lock().unwrap();
         loop {
-            if let Some(result) = found(&lines) {
+            if let Some(result) = find(&lines) {
                 return result;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "no {what:?} within {patience:?} in:\n{}", lines.join("\n"));
+            assert!(
+                !left.is_zero(),
+                "no {expected:?} within {timeout:?} in:\n{}",
+                lines.join("\n")
+            );
             lines = self.output.more.wait_timeout(lines, left).unwrap().0;
         }
     }
 
-    /// The address that the program says it listens on for a setting, such as `LISTEN`.
+    /// The address that the program logs for a setting, such as `LISTEN`.
     pub fn address(&self, setting: &str) -> SocketAddr {
         let line = self.wait_for(&format!("({setting})"), Duration::from_secs(10));
-        let address = line.split("listening on ").nth(1).and_then(|rest| rest.split(' ').next());
+        let address = line.split("listening on ").nth(1).and_then(|after| after.split(' ').next());
         let mut address: SocketAddr = address.expect("an address").parse().expect("an address");
         if address.ip().is_unspecified() {
             address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
@@ -134,7 +138,7 @@ impl Process {
         self.signal(Signal::INT);
     }
 
-    /// Sends SIGKILL and waits for the end.
+    /// Sends SIGKILL and waits until the process has ended.
     pub fn kill(&mut self) {
         self.child.kill().expect("a child can be killed");
         self.child.wait().expect("a child can be awaited");
@@ -145,9 +149,9 @@ impl Process {
         kill_process(id, signal).expect("a child can be signalled");
     }
 
-    /// Waits for the end, after which all lines are there. Panics after `patience`.
-    pub fn wait(&mut self, patience: Duration) -> ExitStatus {
-        let deadline = Instant::now() + patience;
+    /// Waits until the process has ended and all its lines are collected. Panics after `timeout`.
+    pub fn wait(&mut self, timeout: Duration) -> ExitStatus {
+        let deadline = Instant::now() + timeout;
         loop {
             if let Some(status) = self.child.try_wait().expect("a child can be awaited") {
                 self.collectors.drain(..).for_each(|collector| collector.join().unwrap());
@@ -155,14 +159,14 @@ impl Process {
             }
             assert!(
                 Instant::now() < deadline,
-                "still running after {patience:?}:\n{}",
+                "still running after {timeout:?}:\n{}",
                 self.lines().join("\n")
             );
             thread::sleep(Duration::from_millis(2));
         }
     }
 
-    /// Whether the process still runs.
+    /// Whether the process is still running.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("a child can be awaited").is_none()
     }

@@ -1,4 +1,4 @@
-//! A real redis-server that can be killed and started again where it was.
+//! A real redis-server that can be killed and started again with the same files.
 
 use std::{
     path::{Path, PathBuf},
@@ -22,7 +22,7 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Starts a server, or says that the test is skipped because there is none.
+    /// Starts a server. Skips the test if redis-server is not installed.
     pub fn start() -> Option<Self> {
         Self::start_with(&[])
     }
@@ -32,11 +32,10 @@ impl Redis {
         Self::start_as(args, false)
     }
 
-    /// Starts a server that speaks nothing but TLS, with a certificate from an authority of its
-    /// own.
+    /// Starts a server that accepts only TLS, with a certificate from its own authority.
     pub fn start_with_tls() -> Option<Self> {
         if Command::new("openssl").arg("version").output().is_err() {
-            crate::skip("there is no openssl; apt-get install openssl brings it");
+            crate::skip("openssl is missing; apt-get install openssl");
             return None;
         }
         Self::start_as(&[], true)
@@ -44,11 +43,12 @@ impl Redis {
 
     fn start_as(args: &[&str], tls: bool) -> Option<Self> {
         if Command::new("redis-server").arg("--version").output().is_err() {
-            crate::skip("there is no redis-server; apt-get install redis-server brings it");
+            crate::skip("redis-server is missing; apt-get install redis-server");
             return None;
         }
         let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
-        // redis cannot choose a port itself; a taken one makes it end at once, and the next is tried.
+        // redis cannot choose a free port itself. If the port is in use, it exits, and the next port is
+        // tried.
         loop {
             let folder = tempfile::tempdir().expect("a temporary folder");
             if tls {
@@ -73,7 +73,7 @@ impl Redis {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// The certificate of the authority behind the server's own, when it speaks TLS.
+    /// The certificate of the authority that signed the server's certificate.
     pub fn authority(&self) -> PathBuf {
         self.folder.path().join("ca.crt")
     }
@@ -93,7 +93,7 @@ impl Redis {
         self.server = None;
     }
 
-    /// Starts the server again, on the same port and the same files.
+    /// Starts the server again with the same port and files.
     pub fn start_again(&mut self) {
         assert!(self.try_start(), "redis does not start again on port {}", self.port);
     }
@@ -110,13 +110,13 @@ impl Redis {
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
-    /// The counter `hashes`, 0 when there is none.
+    /// The counter `hashes`, or 0 if it does not exist.
     pub fn hashes(&self) -> u64 {
         let hashes = self.cli(&["GET", "hashes"]);
         if hashes.is_empty() { 0 } else { hashes.parse().expect("a number") }
     }
 
-    /// The hash `wallet`: fields as they are and values in hex, sorted.
+    /// The hash `wallet`: fields as stored and values in hex, sorted.
     pub fn wallet(&self) -> Vec<(String, String)> {
         const IN_HEX: &str = "local wallet = redis.call('HGETALL', 'wallet')
             for i = 2, #wallet, 2 do
@@ -159,7 +159,7 @@ impl Redis {
     }
 }
 
-/// Makes an authority, and a certificate for 127.0.0.1 that it signs.
+/// Creates an authority and a certificate for 127.0.0.1 that it signs.
 fn make_certificates(folder: &Path) {
     let openssl = |args: &str| {
         let output = Command::new("openssl").args(args.split(' ')).current_dir(folder).output();
@@ -175,7 +175,7 @@ fn make_certificates(folder: &Path) {
     ));
 }
 
-/// A port below those that the kernel gives to clients, different for each call and process.
+/// A port below the range of ephemeral ports, different for each call and process.
 fn some_port() -> u16 {
     static CALLS: AtomicU32 = AtomicU32::new(0);
     let call = CALLS.fetch_add(1, Ordering::Relaxed);

@@ -6,34 +6,34 @@ use std::{
 };
 
 use axum::Router;
-use chassis::{Http, Limits, Shutdown};
-use tokio::{runtime::Runtime, task::JoinHandle, time::timeout};
+use chassis::{HttpMetrics, Limits, Shutdown};
+use tokio::{runtime::Runtime, task::JoinHandle, time};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Client, PATIENCE, http::Answer};
+use crate::{Client, Response, TIMEOUT};
 
 /// Any free port on IPv4.
-pub fn anywhere() -> SocketAddr {
+pub fn any_port() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, 0).into()
 }
 
-/// A service that runs until it is dropped or stopped.
+/// A service that runs until it is stopped or dropped.
 pub struct Service {
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
-    /// What ends it.
+    /// Stops it.
     pub shutdown: Shutdown,
     server: JoinHandle<()>,
     runtime: Runtime,
 }
 
 impl Service {
-    /// Serves a router, which is told the token that stops it.
+    /// Serves the router that `router` builds with the token that stops the service.
     pub fn start(limits: Limits, router: impl FnOnce(CancellationToken) -> Router) -> Self {
-        Self::start_on(anywhere(), limits, Shutdown::new(Duration::from_secs(3600)), router)
+        Self::start_on(any_port(), limits, Shutdown::new(Duration::from_secs(3600)), router)
     }
 
-    /// Serves on this address, until this shutdown.
+    /// Serves on this address until `shutdown` begins.
     pub fn start_on(
         address: SocketAddr,
         limits: Limits,
@@ -48,7 +48,7 @@ impl Service {
         let server = tokio::spawn(chassis::serve(
             listener,
             router,
-            Http::default(),
+            HttpMetrics::default(),
             limits,
             shutdown.clone(),
         ));
@@ -61,25 +61,25 @@ impl Service {
         self.shutdown.begin();
     }
 
-    /// Waits until `serve` has returned. Panics after `patience`.
-    pub fn wait(self, patience: Duration) {
-        let end = self.runtime.block_on(async { timeout(patience, self.server).await });
+    /// Waits until `serve` has returned. Panics after `timeout`.
+    pub fn wait(self, timeout: Duration) {
+        let end = self.runtime.block_on(async { time::timeout(timeout, self.server).await });
         end.expect("still serving").expect("a server that does not panic");
     }
 
-    /// Stops the service and returns its answers to these clients, which must be told to leave.
-    /// Panics unless it then ends.
-    pub fn drain(self, mut clients: Vec<Client>) -> Vec<Answer> {
+    /// Stops the service and returns its responses to these clients. Panics unless each response
+    /// closes its connection and the service then ends.
+    pub fn drain(self, mut clients: Vec<Client>) -> Vec<Response> {
         self.stop();
-        let answers: Vec<Answer> = clients.iter_mut().map(Client::answer).collect();
-        for (client, answer) in clients.iter_mut().zip(&answers) {
-            assert_eq!(answer.header("connection"), Some("close"));
-            assert!(client.rest().is_empty());
+        let responses: Vec<Response> = clients.iter_mut().map(Client::response).collect();
+        for (client, response) in clients.iter_mut().zip(&responses) {
+            assert_eq!(response.header("connection"), Some("close"));
+            assert!(client.remainder().is_empty());
         }
         let address = self.address;
-        self.wait(PATIENCE);
+        self.wait(TIMEOUT);
         assert!(TcpStream::connect(address).is_err(), "the listener is still open");
-        answers
+        responses
     }
 
     /// Connects to the service.
@@ -87,8 +87,8 @@ impl Service {
         Client::connect(self.address)
     }
 
-    /// Panics unless the service answers.
+    /// Panics unless the service responds.
     pub fn assert_alive(&self) {
-        assert_eq!(crate::http::get(self.address, "/").status, 200);
+        assert_eq!(Client::get(self.address, "/").status, 200);
     }
 }
