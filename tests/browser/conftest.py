@@ -1,4 +1,4 @@
-"""What the tests share: a browser, applications that have been mining for a while, and visitors."""
+"""Shared fixtures: a browser, applications that have been mining for a while, and visitors."""
 
 import shutil
 import signal
@@ -9,7 +9,7 @@ from playwright.sync_api import sync_playwright
 from application import Application
 from visitor import PICTURES, Visitor
 
-# When the tests are told to end, they end what they started.
+# On SIGTERM, stop everything that the tests have started.
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 FLAGS = [
@@ -17,7 +17,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # No name is looked up: what is not on this host cannot be reached.
+    # Disable DNS, so that only this host is reachable.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 ]
 
@@ -37,15 +37,15 @@ def browser():
 
 @pytest.fixture(scope="session", autouse=True)
 def applications(tmp_path_factory):
-    """All of them start at once and early, because a speed takes time."""
+    """Starts all applications early, because a speed takes time to measure."""
     started = {}
     try:
-        for name in ("canary", "lonely", "crowd", "fragile"):
+        for name in ("canary", "one_worker", "ten_workers", "restartable"):
             started[name] = Application(tmp_path_factory.mktemp(name))
             started[name].add_worker()
         started["canary"].add_worker("v0.2", DELAY="3.1s")
         for _ in range(9):
-            started["crowd"].add_worker()
+            started["ten_workers"].add_worker()
         yield started
     finally:
         for application in started.values():
@@ -54,31 +54,31 @@ def applications(tmp_path_factory):
 
 @pytest.fixture
 def canary(applications):
-    """One worker, and one of the slow version v0.2."""
+    """One worker, and another one of the slow version v0.2."""
     return applications["canary"]
 
 
 @pytest.fixture
-def lonely(applications):
+def one_worker(applications):
     """One worker."""
-    return applications["lonely"]
+    return applications["one_worker"]
 
 
 @pytest.fixture
-def crowd(applications):
+def ten_workers(applications):
     """Ten workers."""
-    return applications["crowd"]
+    return applications["ten_workers"]
 
 
 @pytest.fixture
-def fragile(applications):
-    """One worker; whoever breaks something repairs it."""
-    return applications["fragile"]
+def restartable(applications):
+    """One worker. Tests may stop any part, and must restart it."""
+    return applications["restartable"]
 
 
 @pytest.fixture
 def visit(browser):
-    """Opens pages, and fails the test when a browser had anything to complain about."""
+    """Opens pages, and fails the test if the browser reports a problem."""
     visitors = []
 
     def visit(url, **options):
@@ -86,10 +86,10 @@ def visit(browser):
         return visitors[-1].open()
 
     yield visit
-    complaints = [complaint for visitor in visitors for complaint in visitor.complaints + visitor.strangers()]
+    problems = [problem for visitor in visitors for problem in visitor.problems + visitor.external_requests()]
     for visitor in visitors:
         visitor.close()
-    assert not complaints
+    assert not problems
 
 
 # ./check counts these lines.

@@ -1,4 +1,4 @@
-"""A reverse proxy that adds a path prefix and passes on what comes when it comes."""
+"""A reverse proxy that adds a path prefix and does not buffer responses."""
 
 import http.client
 import threading
@@ -14,17 +14,17 @@ class Handler(BaseHTTPRequestHandler):
             return self.send_error(404)
         upstream = http.client.HTTPConnection(self.server.upstream)
         upstream.request("GET", self.path.removeprefix(PREFIX), headers=dict(self.headers))
-        answer = upstream.getresponse()
-        self.send_response(answer.status)
-        for name, value in answer.getheaders():
+        response = upstream.getresponse()
+        self.send_response(response.status)
+        for name, value in response.getheaders():
             if name.lower() not in ("connection", "date", "transfer-encoding"):
                 self.send_header(name, value)
         self.end_headers()
         try:
-            while piece := answer.read1():
+            while piece := response.read1():
                 self.wfile.write(piece)
         except OSError:
-            pass  # The browser has left.
+            pass  # The browser has disconnected.
         finally:
             upstream.close()
 
@@ -34,7 +34,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def prefixed(address):
-    """The URL under which webui at this address is to be found."""
+    """Runs the proxy and returns its URL for the webui at this address."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
         server.block_on_close = False

@@ -1,8 +1,8 @@
-"""The page explains why ten workers are three times as fast as one."""
+"""The page explains why ten workers are only three times as fast as one."""
 
 import re
 
-# Milliseconds by stage, as listed, and what share of the bar is marked as waiting.
+# The milliseconds of each stage in the list, and the share of the bar that is marked as waiting.
 STAGES = """() => {
     const list = [...document.querySelectorAll("#stages dl div")];
     const bar = document.querySelector("#stages svg.bar").getBoundingClientRect().width;
@@ -16,9 +16,9 @@ STAGES = """() => {
 }"""
 
 
-def settled(visitor, near):
-    """Waits for a speed near the one expected, and for the stages."""
-    visitor.until(lambda: abs((visitor.number("#speed") or 0) - near) < 0.15 * near, 60)
+def settled(visitor, expected):
+    """Waits for a speed near the expected one, and for the stages."""
+    visitor.until(lambda: abs((visitor.number("#speed") or 0) - expected) < 0.15 * expected, 60)
     visitor.until(lambda: visitor.page.locator("#stages svg.bar").count())
     stages = visitor.page.evaluate(STAGES)
     assert 0.98 < stages["whole"] < 1.01, stages
@@ -27,8 +27,8 @@ def settled(visitor, near):
     return stages["ms"], queue
 
 
-def test_one_worker_waits_for_nobody(lonely, visit):
-    visitor = visit(lonely.url)
+def test_one_worker_does_not_wait(one_worker, visit):
+    visitor = visit(one_worker.url)
     ms, queue = settled(visitor, 3.2)
     assert queue < 0.1
     for stage in ("pause of worker", "delay of rng", "delay of hasher"):
@@ -39,8 +39,8 @@ def test_one_worker_waits_for_nobody(lonely, visit):
     visitor.picture("one-worker")
 
 
-def test_ten_workers_wait_for_rng(crowd, visit):
-    visitor = visit(crowd.url)
+def test_ten_workers_wait_for_rng(ten_workers, visit):
+    visitor = visit(ten_workers.url)
     ms, queue = settled(visitor, 9.7)
     assert 0.55 < queue < 0.8, ms
     assert ms["queue of rng"] == max(ms.values())
@@ -52,7 +52,7 @@ def test_ten_workers_wait_for_rng(crowd, visit):
     visitor.picture("ten-workers")
 
 
-def test_the_slow_version_has_a_band_and_a_row_of_its_own(canary, visit):
+def test_the_slow_version_has_its_own_band_and_row(canary, visit):
     visitor = visit(canary.url)
     visitor.until(lambda: visitor.page.locator("#chart path.line").count() == 2, 60)
     names = visitor.page.eval_on_selector_all("#chart path.line", "lines => lines.map((line) => line.dataset.name)")
@@ -66,6 +66,6 @@ def test_the_slow_version_has_a_band_and_a_row_of_its_own(canary, visit):
         assert cells[0] and cells[2] == "1", cells
         speeds[cells[1]] = float(cells[3])
     assert 2.8 < speeds["v0.1"] < 3.5 and 0.1 <= speeds["v0.2"] < 0.6, speeds
-    # The bands are on top of each other: the upper edge is the speed of all.
+    # The bands are stacked: the upper edge is the total speed.
     shown = dict(re.findall(r"(v0\.\d)\s+([\d.]+)", legend))
     assert abs(sum(map(float, shown.values())) - visitor.number("#speed")) < 0.5

@@ -1,9 +1,9 @@
-"""The cursor on the chart, by mouse and by keyboard, against what is drawn."""
+"""The cursor on the chart, moved by mouse and keyboard, agrees with the drawn curve."""
 
 import re
 from datetime import datetime, timezone
 
-# The top curve on the screen, and the speeds that the gridlines stand for: nothing that the cursor is computed from.
+# The top curve on the screen and the speeds of the gridlines. The cursor is computed from other data.
 DRAWN = """() => {
     const chart = document.getElementById("chart");
     const lines = [...chart.querySelectorAll("line")];
@@ -27,22 +27,22 @@ DRAWN = """() => {
 SPAN = 300
 
 
-def drawn(visitor):
+def chart_state(visitor):
     return visitor.page.evaluate(DRAWN)
 
 
-def curve_when(visitor, seconds):
-    """Waits for a curve that is this long, and goes on to its end."""
+def wait_for_curve(visitor, seconds):
+    """Waits until the curve covers this number of seconds, and returns the state of the chart."""
 
     def long_enough():
-        state = drawn(visitor) if visitor.page.locator("#chart path.line").count() else None
+        state = chart_state(visitor) if visitor.page.locator("#chart path.line").count() else None
         return state and (state["curve"][-1][0] - state["curve"][0][0]) / state["width"] * SPAN > seconds and state
 
     return visitor.until(long_enough, 30)
 
 
-def agrees(state):
-    """The cursor stands at this moment, and says what the curve shows there, within a step of the curve."""
+def check_cursor(state):
+    """Checks that time and speed of the cursor agree with the curve, within a step, and returns the speed."""
     speed = float(re.search(r"([\d.]+) hashes per second", state["words"])[1])
     (y0, speed0), (y1, speed1) = state["scale"][0], state["scale"][-1]
     second = state["width"] / SPAN
@@ -57,51 +57,51 @@ def agrees(state):
     return speed
 
 
-def test_hover_shows_the_time_and_the_speed_that_are_drawn(canary, visit):
+def test_hover_shows_time_and_speed_of_the_curve(canary, visit):
     visitor = visit(canary.url)
-    state = curve_when(visitor, 12)
+    state = wait_for_curve(visitor, 12)
     assert state["words"] == ""
     speeds = set()
     for seconds in (1, 4, 7, 10):
         x = state["left"] + state["width"] * (1 - seconds / SPAN)
         visitor.page.mouse.move(x, state["top"] + state["height"] / 2)
-        state = drawn(visitor)
+        state = chart_state(visitor)
         assert abs(state["cursor"] - x) <= 1.5
-        speeds.add(agrees(state))
+        speeds.add(check_cursor(state))
     assert all(speed > 0 for speed in speeds)
     assert "v0.1" in state["words"] and "v0.2" in state["words"]
-    # The pointer stays, so the cursor stays, while time passes below it.
+    # The cursor stays below the pointer while the curve moves.
     before = state["words"]
-    visitor.until(lambda: drawn(visitor)["words"] not in ("", before))
-    agrees(drawn(visitor))
-    # A picture of the whole page may take the pointer off the chart.
+    visitor.until(lambda: chart_state(visitor)["words"] not in ("", before))
+    check_cursor(chart_state(visitor))
+    # A screenshot of the whole page may move the pointer off the chart.
     visitor.picture("hover")
     visitor.page.mouse.move(5, 5)
-    assert drawn(visitor)["words"] == ""
+    assert chart_state(visitor)["words"] == ""
 
 
 def test_the_keyboard_moves_the_cursor(canary, visit):
     visitor = visit(canary.url)
-    curve_when(visitor, 12)
+    wait_for_curve(visitor, 12)
     press = visitor.page.keyboard.press
     visitor.page.locator("#chart").focus()
-    at = [drawn(visitor)["cursor"]]
+    positions = [chart_state(visitor)["cursor"]]
     for key in ("ArrowLeft", "ArrowLeft", "ArrowLeft"):
         press(key)
-        state = drawn(visitor)
-        agrees(state)
+        state = chart_state(visitor)
+        check_cursor(state)
         assert state["spoken"] == state["words"]
-        at.append(state["cursor"])
-    assert at == sorted(at, reverse=True) and at[0] - at[-1] > 3, at
+        positions.append(state["cursor"])
+    assert positions == sorted(positions, reverse=True) and positions[0] - positions[-1] > 3, positions
     press("ArrowRight")
-    assert drawn(visitor)["cursor"] > at[-1]
-    visitor.counts()
-    assert drawn(visitor)["focused"] == "chart" and drawn(visitor)["words"]
+    assert chart_state(visitor)["cursor"] > positions[-1]
+    visitor.wait_for_count()
+    assert chart_state(visitor)["focused"] == "chart" and chart_state(visitor)["words"]
     press("Home")
-    state = drawn(visitor)
+    state = chart_state(visitor)
     assert abs(state["cursor"] - state["left"]) < 2
     press("End")
-    state = drawn(visitor)
+    state = chart_state(visitor)
     assert abs(state["cursor"] - state["left"] - state["width"]) < state["width"] / 100
     press("Escape")
-    assert drawn(visitor)["words"] == ""
+    assert chart_state(visitor)["words"] == ""

@@ -1,4 +1,4 @@
-"""Every recent coin can be checked by whoever doubts it."""
+"""The page of a recent coin proves that it is one."""
 
 import hashlib
 import re
@@ -7,10 +7,10 @@ import subprocess
 
 def test_a_recent_coin_is_the_hash_of_its_bytes(canary, visit):
     visitor = visit(canary.url)
-    visitor.until_found()
-    link = visitor.page.locator("#finds a").first
+    visitor.until_coin()
+    link = visitor.page.locator("#recent-coins a").first
     key = link.get_attribute("href").removeprefix("coins/")
-    visitor.page.locator(f"#finds a[href='coins/{key}']").click()
+    visitor.page.locator(f"#recent-coins a[href='coins/{key}']").click()
     visitor.page.wait_for_url(f"**/coins/{key}")
     text = visitor.text("body")
     hex_bytes = re.search(r"bytes:\s+([0-9a-f]{64})\b", text)[1]
@@ -21,7 +21,7 @@ def test_a_recent_coin_is_the_hash_of_its_bytes(canary, visit):
     assert checked.split()[0] == key
 
 
-def test_a_coin_that_nobody_found_is_not_shown(canary, visit):
-    visitor = visit(canary.url, trouble=True)
+def test_an_unknown_coin_is_not_found(canary, visit):
+    visitor = visit(canary.url, requests_may_fail=True)
     for path, status in (("coins/" + "0" * 64, 404), ("coins/0", 400), ("coins/" + "A" * 64, 400)):
         assert visitor.page.goto(canary.url + path).status == status

@@ -1,4 +1,4 @@
-"""Everything can be reached and seen with the Tab key alone."""
+"""The Tab key reaches everything, with a visible focus."""
 
 NAMES = """() => [...document.querySelectorAll("a[href], button, input, select, summary, [tabindex]")]
     .filter((element) => element.checkVisibility() && element.tabIndex >= 0)
@@ -12,9 +12,9 @@ FOCUS = """() => {
 }"""
 
 
-def test_tab_reaches_everything_and_shows_where_it_is(canary, visit):
+def test_tab_reaches_everything_with_a_visible_focus(canary, visit):
     visitor = visit(canary.url)
-    visitor.until_found()
+    visitor.until_coin()
     names = visitor.page.evaluate(NAMES)
     assert "chart" in names and len(names) >= 2
     reached = []
@@ -26,18 +26,18 @@ def test_tab_reaches_everything_and_shows_where_it_is(canary, visit):
         assert focus["outlineStyle"] != "none" and focus["outlineWidth"] >= 2, focus
         assert focus["onScreen"], focus
         reached.append(focus["name"])
-    # A coin that was found in the meantime is above those that were there.
+    # A coin found in the meantime is above the others.
     assert [name for name in names if name in reached] == [name for name in reached if name in names]
     missing = set(names) - set(reached) & set(visitor.page.evaluate(NAMES))
     assert not missing - set(reached), missing
 
 
-def test_enter_opens_a_coin_and_back_comes_back(canary, visit):
+def test_enter_opens_a_coin_and_back_returns(canary, visit):
     visitor = visit(canary.url)
-    visitor.until_found()
-    visitor.page.locator("#finds a").first.focus()
+    visitor.until_coin()
+    visitor.page.locator("#recent-coins a").first.focus()
     visitor.page.keyboard.press("Enter")
     visitor.page.wait_for_url("**/coins/0*")
     visitor.page.go_back()
     visitor.until(lambda: visitor.live() == "events")
-    visitor.counts()
+    visitor.wait_for_count()

@@ -16,18 +16,18 @@ def laptop(tmp_path):
     process.stop()
 
 
-def test_the_application_in_one_process_mines_and_ends(laptop, visit):
-    visitor = visit(laptop.finds(r"http://localhost:\d+/")[0])
+def test_the_application_in_one_process_mines_and_stops(laptop, visit):
+    visitor = visit(laptop.wait_for_log(r"http://localhost:\d+/")[0])
     visitor.until(lambda: visitor.number("#speed"), 30)
     # One hash in sixteen is a coin.
     visitor.until(lambda: visitor.number("#coins"), 60)
     assert visitor.number("#hashes") > 0
-    # It has been mining for seconds, and the chart begins five minutes ago.
+    # The chart starts five minutes ago, before the application did.
     chart = visitor.page.locator("#chart > svg").bounding_box()
     visitor.page.mouse.move(chart["x"] + 3, chart["y"] + 50)
     assert "no reading" in visitor.text("#cursor")
     visitor.until(lambda: visitor.live() == "events")
-    visitor.counts()
-    visitor.trouble = True
+    visitor.wait_for_count()
+    visitor.requests_may_fail = True
     assert laptop.stop(signal.SIGINT) == 0
     assert "coin" in "".join(laptop.log.read_text().splitlines()[-3:])

@@ -1,4 +1,4 @@
-"""What the course changes in a running container shows on reload."""
+"""Edits of the course in a running container are visible after a reload."""
 
 import shutil
 import subprocess
@@ -15,10 +15,10 @@ STYLES = """() => ({
 
 @pytest.fixture
 def edited(canary, tmp_path):
-    """webui with a folder of its own."""
+    """A webui with its own folder of files."""
     files = tmp_path / "files"
     shutil.copytree(ROOT / "webui" / "files", files)
-    webui = canary.another_webui("edited", FILES=str(files))
+    webui = canary.add_webui("edited", FILES=str(files))
     yield webui.url, files / "index.html"
     webui.stop()
 
@@ -35,5 +35,5 @@ def test_labels_and_graph_change_as_in_the_course(edited, visit):
     visitor.until(lambda: page.locator("#chart path.line").count())
     assert page.evaluate(STYLES) == {"size": "50px", "colour": "rgb(0, 128, 0)"}
     visitor.until(lambda: visitor.live() == "events")
-    visitor.counts()
+    visitor.wait_for_count()
     visitor.picture("live-edit")

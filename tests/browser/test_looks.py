@@ -1,8 +1,8 @@
-"""Light and dark, narrow and wide, still where stillness is asked for."""
+"""The page is readable in light and dark, narrow and wide, and respects reduced motion."""
 
 import pytest
 
-# Colours as sRGB from 0 to 255, whatever notation the browser computed them in.
+# Colours as sRGB from 0 to 255, independent of the notation of the browser.
 COLOURS = """() => {
     const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
     const rgb = (colour) => {
@@ -18,13 +18,13 @@ COLOURS = """() => {
     return {
         paper: style("body", "backgroundColor"),
         text: { body: style("body", "color"), note: style("dt", "color"), axis: style("#chart text", "fill"),
-            cursor: style("#cursor", "color"), link: style("#finds a", "color"), head: style("#workers th", "color") },
+            cursor: style("#cursor", "color"), link: style("#recent-coins a", "color"), head: style("#workers th", "color") },
         graphics: Object.fromEntries([...document.querySelectorAll("#chart path.line")].map((path, i) =>
             [`curve ${i}`, rgb(getComputedStyle(path).stroke)])),
     };
 }"""
 
-# Every piece of text that can be seen, and where.
+# Every visible piece of text with its position.
 TEXTS = """() => {
     const seen = (element) => {
         if (!element.checkVisibility({ visibilityProperty: true, opacityProperty: true })) return false;
@@ -53,7 +53,7 @@ CLIPPED = """() => [...document.querySelectorAll("body *:not(svg, svg *)")].filt
 }).map((element) => element.outerHTML.slice(0, 80))"""
 
 
-# Numbers as those of a fast application after a day.
+# Numbers of a fast application after a day.
 LONG = """() => {
     document.querySelector(".figures").classList.add("long");
     for (const id of ["speed", "instant", "ceiling", "coins"]) document.getElementById(id).textContent = "12,345,678";
@@ -72,7 +72,7 @@ def contrast(one, other):
 
 
 def overlaps(one, other):
-    """Line boxes are higher than the letters in them, hence the margin."""
+    """Whether two boxes overlap, with a margin, because line boxes are higher than their letters."""
     height = min(one["bottom"] - one["top"], other["bottom"] - other["top"])
     across = min(one["right"], other["right"]) - max(one["left"], other["left"])
     down = min(one["bottom"], other["bottom"]) - max(one["top"], other["top"])
@@ -82,11 +82,11 @@ def overlaps(one, other):
 def settled(visitor):
     visitor.until(lambda: visitor.page.locator("#chart path.line").count() == 2, 60)
     visitor.until(lambda: visitor.page.locator("#workers tbody tr").count() == 2)
-    visitor.until_found()
+    visitor.until_coin()
     return visitor
 
 
-def test_dark_and_light_differ_and_both_can_be_read(canary, visit):
+def test_dark_and_light_differ_and_are_readable(canary, visit):
     papers = {}
     for scheme in ("light", "dark"):
         visitor = settled(visit(canary.url, color_scheme=scheme))
@@ -103,7 +103,7 @@ def test_dark_and_light_differ_and_both_can_be_read(canary, visit):
 
 
 @pytest.mark.parametrize("width", [320, 360, 800, 1440])
-def test_nothing_overlaps_or_is_cut_off_at_a_width_of(width, canary, visit):
+def test_nothing_overlaps_or_is_clipped_at_a_width_of(width, canary, visit):
     visitor = settled(visit(canary.url, viewport={"width": width, "height": 800}))
     assert visitor.page.evaluate("document.scrollingElement.scrollWidth") <= width
     assert visitor.page.evaluate(CLIPPED) == []
@@ -114,7 +114,7 @@ def test_nothing_overlaps_or_is_cut_off_at_a_width_of(width, canary, visit):
 @pytest.mark.parametrize("width", [360, 800, 1000, 1440])
 def test_long_numbers_overlap_nothing_at_a_width_of(width, canary, visit):
     visitor = settled(visit(canary.url, viewport={"width": width, "height": 800}))
-    # At once, since the next event brings the numbers that there are.
+    # In one step, because the next event restores the real numbers.
     assert_readable(visitor.page.evaluate(f"() => {{ ({LONG})(); return ({TEXTS})(); }}"), width)
 
 
@@ -126,9 +126,9 @@ def assert_readable(texts, width):
     assert collisions == []
 
 
-def test_nothing_moves_by_itself_when_less_motion_is_asked_for(canary, visit):
+def test_nothing_moves_with_reduced_motion(canary, visit):
     visitor = visit(canary.url, reduced_motion="reduce")
-    visitor.counts()
+    visitor.wait_for_count()
     moving = visitor.page.evaluate("""() => [...document.querySelectorAll("*")].filter((element) => {
         const style = getComputedStyle(element);
         return [style.transitionDuration, style.animationDuration].some((time) => time !== "0s" && time !== "auto")

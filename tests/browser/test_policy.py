@@ -1,4 +1,4 @@
-"""What the browser is allowed to do, which is little. That it stays on the host is checked on every visit."""
+"""The Content-Security-Policy restricts the browser. Every visit checks that it stays on this host."""
 
 
 def directives(response):
@@ -6,7 +6,7 @@ def directives(response):
     return {name: sources for name, *sources in (part.split() for part in policy.split(";") if part.strip())}
 
 
-def test_the_policy_allows_our_own_files_and_what_is_in_the_page(canary, visit):
+def test_the_policy_allows_only_our_own_files_and_styles(canary, visit):
     visitor = visit(canary.url)
     policy = directives(visitor.page.reload())
     assert policy["default-src"] == ["'none'"]
@@ -18,7 +18,7 @@ def test_the_policy_allows_our_own_files_and_what_is_in_the_page(canary, visit):
     assert policy["script-src"] == ["'self'"]
 
 
-def test_what_the_policy_forbids_does_not_happen_and_is_noticed(canary, visit):
+def test_violations_of_the_policy_are_blocked_and_reported(canary, visit):
     visitor = visit(canary.url)
     visitor.page.evaluate("""() => {
         document.body.setAttribute("style", "color: red");
@@ -29,8 +29,8 @@ def test_what_the_policy_forbids_does_not_happen_and_is_noticed(canary, visit):
         image.src = "http://192.0.2.1/pixel.png";
     }""")
     for directive in ("style-src", "script-src", "img-src"):
-        visitor.until(lambda: f"violates {directive}" in " ".join(visitor.complaints))
+        visitor.until(lambda: f"violates {directive}" in " ".join(visitor.problems))
     assert visitor.page.evaluate("window.injected") is None
-    assert visitor.strangers() == ["http://192.0.2.1/pixel.png"]
-    visitor.complaints.clear()
+    assert visitor.external_requests() == ["http://192.0.2.1/pixel.png"]
+    visitor.problems.clear()
     visitor.requests.clear()

@@ -1,16 +1,16 @@
-//! A coin laid open, so that anybody can check it.
+//! The page of a coin, with a command that checks it.
 
 use sha2::{Digest, Sha256};
 
-/// Whether this is how a hash is written: 64 lowercase hex digits.
+/// Whether the text is 64 lowercase hex digits.
 pub(crate) fn is_hash(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// The coin in words: its key, its bytes, what these hash to, and how to see that without us.
+/// Describes a coin: its key, its bytes, their hash, and a shell command that computes it.
 pub(crate) fn describe(key: &str, bytes: &[u8]) -> String {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    // Every printf knows octal digits, not every one hexadecimal ones.
+    // POSIX requires octal escapes of printf, but not hexadecimal ones.
     let octal: String = bytes.iter().map(|byte| format!(r"\{byte:03o}")).collect();
     let sum = hex(&Sha256::digest(bytes));
     let verdict = match sum == key {
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_coin_comes_with_a_line_that_any_shell_checks() {
+    fn the_page_of_a_coin_has_a_command_that_checks_it() {
         let bytes: [u8; 32] = std::array::from_fn(|i| (i * 8) as u8);
         let key = "b2de0c4b6f3fd4e9f21a5ee7ac3a8c5cbd1f0cb6c49fd0e1bf2b8a5a7a0bb2f1";
         let text = describe(key, &bytes);
@@ -48,8 +48,8 @@ mod tests {
     fn a_hash_is_64_lowercase_hex_digits() {
         let hash = "0123456789abcdef".repeat(4);
         assert!(is_hash(&hash));
-        for wrong in ["", "0", &hash[1..], &hash.to_uppercase(), &hash.replace('0', "g")] {
-            assert!(!is_hash(wrong), "{wrong}");
+        for invalid in ["", "0", &hash[1..], &hash.to_uppercase(), &hash.replace('0', "g")] {
+            assert!(!is_hash(invalid), "{invalid}");
         }
         assert!(!is_hash(&"é".repeat(32)));
     }

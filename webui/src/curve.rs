@@ -1,33 +1,33 @@
-//! The speed over time: a slope fitted to the counters, divided among versions, scaled to the chart.
+//! The speed over time: the slope of the counters, split by version and scaled to the chart.
 
-use crate::{history::Sample, workers::MOST_VERSIONS};
+use crate::{history::Sample, workers::MAX_VERSIONS};
 
-/// Readings further apart than this many seconds are a gap.
+/// A longer time between two readings is a gap, in seconds.
 pub(crate) const GAP: f64 = 3.0;
-/// How many seconds the chart looks back.
+/// The length of the chart, in seconds.
 const SPAN: f64 = 300.0;
-/// How many seconds of readings are behind each speed.
+/// The time over which a speed is computed, in seconds.
 pub(crate) const WINDOW: f64 = 10.0;
-/// A speed from fewer seconds than this would be noise.
-const SHORTEST: f64 = 6.0;
-/// The curve may rise a little above the top gridline, or jitter around a round speed would change the scale.
+/// The shortest time from which a speed is computed, in seconds; less would be noise.
+const MIN_WINDOW: f64 = 6.0;
+/// How far the curve may rise above the top gridline, so that jitter does not change the scale.
 const HEADROOM: f64 = 1.04;
 
-/// What the workers did not claim is shown when it is more than this, plus this share of the speed,
-/// for this many readings in a row; anything less is jitter.
-const SLACK: (f64, f64, usize) = (0.3, 0.05, 15);
-/// What stands for workers that do not say their version.
+/// A speed that no version reports is jitter, unless it exceeds a threshold: a number of hashes per
+/// second plus a share of the total speed, in a number of consecutive readings.
+const JITTER: (f64, f64, usize) = (0.3, 0.05, 15);
+/// The label of the workers whose version is unknown.
 const OTHERS: &str = "others";
-/// Points this many seconds apart are drawn, so that the page stays small.
+/// The time between two points of a curve, in seconds; limits the size of the page.
 const STEP: f64 = 2.0;
 
-/// The speed at one moment, in hashes per second.
+/// The speed at one time, in hashes per second.
 #[derive(Clone, Debug)]
 pub(crate) struct Speed {
     /// Seconds since the Unix epoch.
     pub(crate) at: f64,
     pub(crate) total: f64,
-    /// The part of each version, and at the end what no version claims; together the total.
+    /// The part of each version, and last that of others; their sum is the total.
     parts: Vec<f64>,
 }
 
@@ -36,40 +36,41 @@ impl Speed {
         self.parts.last().copied().unwrap_or_default()
     }
 
-    fn is_partly_claimed(&self) -> bool {
-        self.others() > SLACK.0 + SLACK.1 * self.total
+    fn has_others(&self) -> bool {
+        self.others() > JITTER.0 + JITTER.1 * self.total
     }
 }
 
 /// The versions in the chart.
 pub(crate) fn versions(samples: &[Sample]) -> Vec<&str> {
-    samples.last().into_iter().flat_map(|last| last.claimed.keys()).map(String::as_str).collect()
+    samples.last().into_iter().flat_map(|last| last.by_version.keys()).map(String::as_str).collect()
 }
 
-/// The speed at each reading, in runs that end where readings are missing or the counters went back.
+/// The speed at each reading, in segments that end at gaps and where a counter decreased.
 pub(crate) fn speeds(samples: &[Sample]) -> Vec<Vec<Speed>> {
     let versions = versions(samples);
-    let speed = |(last, run): (usize, &[Sample])| {
-        let first = run.partition_point(|other| other.now < run[last].now - WINDOW);
-        let window = &run[first..=last];
+    let speed = |(last, segment): (usize, &[Sample])| {
+        let first = segment.partition_point(|other| other.now < segment[last].now - WINDOW);
+        let window = &segment[first..=last];
         let total = slope(window, |sample| sample.hashes)?;
-        let claimed = |sample: &Sample, version| sample.claimed.get(version).copied();
-        let part = |version| slope(window, |sample| claimed(sample, version).unwrap_or_default());
+        let count = |sample: &Sample, version| sample.by_version.get(version).copied();
+        let part = |version| slope(window, |sample| count(sample, version).unwrap_or_default());
         let mut parts: Vec<_> = versions.iter().filter_map(|&version| part(version)).collect();
         parts.push((total - parts.iter().sum::<f64>()).max(0.0));
-        Some(Speed { at: run[last].now, total, parts })
+        Some(Speed { at: segment[last].now, total, parts })
     };
-    let runs = samples.chunk_by(Sample::continues);
-    let runs = runs.map(|run| (0..run.len()).filter_map(|last| speed((last, run))).collect());
-    let mut runs: Vec<Vec<_>> = runs.collect();
-    share(&mut runs);
-    runs
+    let speeds =
+        |segment: &[Sample]| (0..segment.len()).filter_map(|last| speed((last, segment))).collect();
+    let mut segments: Vec<Vec<_>> = samples.chunk_by(Sample::continues).map(speeds).collect();
+    share(&mut segments);
+    segments
 }
 
-/// Least squares: workers count in lumps, and the difference of the two ends alone would jump with each lump.
+/// Fits a line by least squares. Workers flush once a second or less often, so the difference of the
+/// first and the last sample would jump with each flush.
 fn slope(window: &[Sample], count: impl Fn(&Sample) -> u64) -> Option<f64> {
     let (first, last) = (window.first()?, window.last()?);
-    if last.now - first.now < SHORTEST {
+    if last.now - first.now < MIN_WINDOW {
         return None;
     }
     let times = window.iter().map(|sample| sample.now - first.now);
@@ -83,58 +84,59 @@ fn slope(window: &[Sample], count: impl Fn(&Sample) -> u64) -> Option<f64> {
     Some((rise / spread).max(0.0))
 }
 
-/// Makes the parts add up: the counters are the truth, what workers say only tells how to divide it.
-fn share(runs: &mut [Vec<Speed>]) {
-    let lasts = |group: &[Speed]| group[0].is_partly_claimed() && group.len() >= SLACK.2;
-    let same = |a: &Speed, b: &Speed| a.is_partly_claimed() == b.is_partly_claimed();
-    let has_others = runs.iter().any(|run| run.chunk_by(same).any(lasts));
-    for speed in runs.iter_mut().flatten() {
+/// Scales the parts so that their sum is the total: the counters are exact, the workers' reports only
+/// give the shares.
+fn share(segments: &mut [Vec<Speed>]) {
+    let lasts = |group: &[Speed]| group[0].has_others() && group.len() >= JITTER.2;
+    let same = |a: &Speed, b: &Speed| a.has_others() == b.has_others();
+    let has_others = segments.iter().any(|segment| segment.chunk_by(same).any(lasts));
+    for speed in segments.iter_mut().flatten() {
         let [parts @ .., others] = &mut speed.parts[..] else { continue };
         if !has_others && !parts.is_empty() {
             *others = 0.0;
         }
-        let claimed: f64 = parts.iter().sum();
-        let rest = speed.total - *others;
+        let reported: f64 = parts.iter().sum();
+        let known = speed.total - *others;
         match parts {
-            // Nobody has claimed anything yet; the first version is as good as any.
-            [first, ..] if claimed == 0.0 => *first = rest,
-            parts => parts.iter_mut().for_each(|part| *part *= rest / claimed),
+            // No version has reported work yet, so the first one gets everything.
+            [first, ..] if reported == 0.0 => *first = known,
+            parts => parts.iter_mut().for_each(|part| *part *= known / reported),
         }
     }
 }
 
-/// The speed of one version, on top of those before it.
+/// The speed of one version, stacked on the previous ones.
 pub(crate) struct Band {
-    /// Its place among the colours.
+    /// The number of its colour.
     pub(crate) class: usize,
-    /// Its version; nothing when it is the only one.
+    /// The version; empty if it is the only one.
     pub(crate) name: String,
-    /// Its newest speed.
+    /// The newest speed.
     pub(crate) speed: f64,
-    /// The top edge in a box of 1500 by 1000, one piece for each run in which the version works.
+    /// The top edge where the version has a speed, as a path in a box of 1500 by 1000.
     pub(crate) line: String,
-    /// The whole top edge, closed along the bottom.
+    /// The whole top edge, closed along the bottom of the chart.
     pub(crate) area: String,
 }
 
-/// What the template draws.
+/// The chart as the template draws it.
 pub(crate) struct Chart {
-    /// From the bottom to the top.
+    /// From bottom to top.
     pub bands: Vec<Band>,
-    /// Gridlines: percent from the top, and label.
+    /// The gridlines: percent from the top, and label.
     pub ticks: Vec<(f64, String)>,
-    /// The speed at the top.
+    /// The speed at the top of the chart.
     pub top: f64,
-    /// The newest point, in percent from the left and from the top.
+    /// The newest point, in percent from the left and the top.
     pub end: Option<(f64, f64)>,
-    /// The highest speed drawn.
+    /// The highest speed in the chart.
     pub high: Option<f64>,
-    /// The ceiling in percent from the top, unless it is far above everything.
+    /// The ceiling in percent from the top, unless it is far above the speeds.
     pub ceiling: Option<f64>,
 }
 
 impl Chart {
-    /// Scales the speeds of the last five minutes to the chart, with the version of each band.
+    /// Scales the speeds of the last five minutes to the chart, with a band per version.
     pub(crate) fn new(
         speeds: &[Vec<Speed>],
         now: f64,
@@ -142,9 +144,9 @@ impl Chart {
         ceiling: Option<f64>,
     ) -> Self {
         let recent = |speed: &&Speed| (-GAP..=SPAN).contains(&(now - speed.at));
-        let runs = speeds.iter().map(|run| run.iter().filter(recent).collect::<Vec<_>>());
-        let runs: Vec<_> = runs.filter(|run| !run.is_empty()).collect();
-        let drawn = || runs.iter().flatten();
+        let segments = speeds.iter().map(|speeds| speeds.iter().filter(recent).collect::<Vec<_>>());
+        let segments: Vec<_> = segments.filter(|segment| !segment.is_empty()).collect();
+        let drawn = || segments.iter().flatten();
         let high = drawn().map(|speed| speed.total).reduce(f64::max);
         let ceiling = ceiling.filter(|ceiling| high.is_some_and(|high| *ceiling < 2.0 * high));
         let (step, steps) = scale(high.unwrap_or_default().max(ceiling.unwrap_or_default()));
@@ -154,33 +156,33 @@ impl Chart {
 
         let mut shown: Vec<_> = versions.iter().copied().chain([OTHERS]).enumerate().collect();
         shown.retain(|(part, _)| drawn().any(|speed| speed.parts[*part] > 0.0));
-        // A speed of zero is one as well.
+        // If every speed is zero, no version has a part.
         if shown.is_empty() && high.is_some() {
             shown.push((0, ""));
         }
         let single = shown.len() == 1;
         let bottom = shown.first().map_or(0, |(part, _)| *part);
         let band = |(part, name): (usize, &str)| {
-            let class = if part == versions.len() { MOST_VERSIONS } else { part };
+            let class = if part == versions.len() { MAX_VERSIONS } else { part };
             let (class, name) = if single { (0, "") } else { (class, name) };
             let speed = drawn().next_back().map_or(0.0, |last| last.parts[part]);
             let (mut line, mut area) = (String::new(), String::new());
-            for run in &runs {
+            for segment in &segments {
                 let below = |speed: &Speed| speed.parts[..=part].iter().sum();
                 let edge = |speed: &&Speed| (left(speed), height(below(speed)));
-                let drawn: Vec<_> = thinned(run).collect();
+                let drawn: Vec<_> = thinned(segment).collect();
                 area += &piece(drawn.iter().map(edge));
-                area += &format!("V1000H{:.0}Z", left(run[0]) * 15.0);
-                // A version has no line where it does nothing, or it would hide the one below.
-                let there = |speed: &&Speed| part == bottom || speed.parts[part] > 0.0;
-                let pieces = drawn.chunk_by(|a, b| there(a) == there(b));
-                let pieces = pieces.filter(|speeds| there(&speeds[0]));
+                area += &format!("V1000H{:.0}Z", left(segment[0]) * 15.0);
+                // A version without speed has no line, which would hide the line below it.
+                let visible = |speed: &&Speed| part == bottom || speed.parts[part] > 0.0;
+                let pieces = drawn.chunk_by(|a, b| visible(a) == visible(b));
+                let pieces = pieces.filter(|speeds| visible(&speeds[0]));
                 line.extend(pieces.map(|speeds| piece(speeds.iter().map(edge))));
             }
             Band { class, name: name.to_owned(), speed, line, area }
         };
         let bands = shown.into_iter().map(band).collect();
-        // Without a speed there is nothing to scale: the bottom line alone.
+        // Without a speed there is no scale, only the bottom line.
         let lines = if high.is_some() { steps as u32 } else { 0 };
         let tick = |i| (height(f64::from(i) * step), compact(f64::from(i) * step));
         let ticks = (0..=lines).map(tick).collect();
@@ -188,21 +190,23 @@ impl Chart {
         Chart { bands, ticks, top, end, high, ceiling: ceiling.map(height) }
     }
 
-    /// The band whose line is the topmost one now.
+    /// The band with the topmost line at the newest point.
     pub(crate) fn topmost(&self) -> Option<&Band> {
         self.bands.iter().rfind(|band| band.speed > 0.0).or(self.bands.first())
     }
 }
 
-/// The first speed of every two seconds, always the same ones, and the last.
-fn thinned<'a>(run: &'a [&Speed]) -> impl Iterator<Item = &'a Speed> {
-    let slot = |i: usize| (run[i].at / STEP).floor();
-    let kept = move |i: &usize| *i == 0 || *i + 1 == run.len() || slot(*i) != slot(*i - 1);
-    (0..run.len()).filter(kept).map(|i| run[i])
+/// The first speed of every two seconds by the clock, so that a new speed changes no other point, and
+/// the last speed.
+fn thinned<'a>(segment: &'a [&Speed]) -> impl Iterator<Item = &'a Speed> {
+    let slot = |i: usize| (segment[i].at / STEP).floor();
+    let starts_slot =
+        move |i: &usize| *i == 0 || *i + 1 == segment.len() || slot(*i) != slot(*i - 1);
+    (0..segment.len()).filter(starts_slot).map(|i| segment[i])
 }
 
-/// A piece of a path in a box of 1500 by 1000, from percents: the first point, and how far it is from
-/// each point to the next.
+/// A piece of a path in a box of 1500 by 1000, from percents: the first point is absolute, the others
+/// are relative to the previous one.
 fn piece(places: impl Iterator<Item = (f64, f64)>) -> String {
     let (mut path, mut x, mut y) = (String::new(), 0, 0);
     for (number, (left, top)) in places.enumerate() {
@@ -214,7 +218,7 @@ fn piece(places: impl Iterator<Item = (f64, f64)>) -> String {
     path
 }
 
-/// A round step, and how many of them (at most four) reach `high`.
+/// A round step, and the number of steps (at most four) that reach `high`.
 fn scale(high: f64) -> (f64, f64) {
     let high = (high / HEADROOM).max(1.0);
     let unit = 10f64.powf((high / 4.0).log10().floor());
@@ -223,7 +227,7 @@ fn scale(high: f64) -> (f64, f64) {
     (step, (high / step).ceil().min(4.0))
 }
 
-/// A number as short as an axis needs it.
+/// A short label for an axis.
 fn compact(value: f64) -> String {
     match value {
         1e6.. => format!("{}M", value / 1e6),
@@ -236,7 +240,7 @@ fn compact(value: f64) -> String {
 mod tests {
     use super::*;
 
-    /// One reading a second of a worker that adds 4 hashes every 1.2 s.
+    /// A reading per second of a worker that adds 4 hashes every 1.2 s.
     fn lumpy() -> Vec<Sample> {
         let sample = |second: u64| Sample {
             now: 1_700_000_000.5 + second as f64,
@@ -267,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn lumps_do_not_show() {
+    fn flushes_do_not_show_in_the_speed() {
         let speeds = speeds(&lumpy()).concat();
         assert_eq!(speeds.len(), 294);
         for speed in &speeds[4..] {
@@ -276,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn steady_counting_is_exact() {
+    fn a_constant_speed_is_exact() {
         let steady = lumpy()
             .into_iter()
             .enumerate()
@@ -286,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_starts_a_new_run() {
+    fn a_reset_starts_a_new_segment() {
         let mut samples = lumpy();
         for sample in &mut samples[150..] {
             sample.hashes -= 1400;
@@ -297,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_is_neither_a_line_nor_zero() {
+    fn a_gap_has_no_line_and_no_zero() {
         let mut samples = lumpy();
         samples.drain(100..130);
         let chart = drawn(&samples);
@@ -309,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn too_little_to_tell_is_no_speed() {
+    fn too_few_samples_give_no_speed() {
         let one = lumpy()[0].clone();
         for samples in [vec![], vec![one.clone()], vec![one; 20], lumpy()[..6].to_vec()] {
             assert!(speeds(&samples).concat().is_empty());
@@ -320,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn points_outside_the_five_minutes_are_not_drawn() {
+    fn speeds_outside_the_five_minutes_are_not_drawn() {
         let samples = lumpy();
         let speeds = speeds(&samples);
         for now in [samples[299].now + 301.0, samples[0].now - 60.0] {
@@ -344,12 +348,13 @@ mod tests {
         assert_eq!(labels(2_400_000.0), "0 1M 2M 3M");
     }
 
-    /// Five minutes of a counter, of which the versions claim these shares.
+    /// Five minutes of a counter, of which the versions report these shares.
     fn stacked(shares: &[f64]) -> Vec<Sample> {
         let sample = |mut sample: Sample| {
             let done = (sample.hashes - 1000) as f64;
-            let claims = shares.iter().map(|share| (done * share) as u64);
-            sample.claimed = ["v0.1", "v0.2"].map(str::to_owned).into_iter().zip(claims).collect();
+            let counts = shares.iter().map(|share| (done * share) as u64);
+            let versions = ["v0.1", "v0.2"].map(str::to_owned);
+            sample.by_version = versions.into_iter().zip(counts).collect();
             sample
         };
         lumpy()
@@ -368,9 +373,9 @@ mod tests {
     }
 
     #[test]
-    fn versions_are_stacked_and_add_up_to_what_was_counted() {
+    fn versions_are_stacked_and_their_sum_is_the_counted_speed() {
         let total = speeds(&stacked(&[])).concat().last().unwrap().total;
-        // A little is lost or counted too early, as when workers come and go.
+        // The reports differ a little from the counter when workers start and stop.
         for (first, second) in [(0.8, 0.2), (0.77, 0.2), (0.84, 0.2)] {
             let bands = bands(&stacked(&[first, second]));
             assert_eq!(
@@ -384,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_claims_is_done_by_others() {
+    fn work_that_no_version_reports_belongs_to_others() {
         let bands = bands(&stacked(&[0.5, 0.2]));
         let names: Vec<_> = bands.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["v0.1", "v0.2", "others"]);
@@ -395,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_point_belongs_to_the_topmost_version_that_works() {
+    fn the_newest_point_belongs_to_the_topmost_version_with_a_speed() {
         let mut samples = stacked(&[0.8, 0.2]);
         let now = samples.last().unwrap().now;
         let topmost = |samples: &[Sample]| {
@@ -403,20 +408,20 @@ mod tests {
             chart.topmost().map(|band| band.name.clone())
         };
         assert_eq!(topmost(&samples).as_deref(), Some("v0.2"));
-        let rolled_back = samples[150].claimed["v0.2"];
+        let rolled_back = samples[150].by_version["v0.2"];
         for sample in &mut samples[150..] {
-            let claimed = sample.claimed.insert("v0.2".to_owned(), rolled_back);
-            sample.hashes -= claimed.unwrap() - rolled_back;
+            let before = sample.by_version.insert("v0.2".to_owned(), rolled_back);
+            sample.hashes -= before.unwrap() - rolled_back;
         }
         assert_eq!(topmost(&samples).as_deref(), Some("v0.1"));
     }
 
     #[test]
-    fn a_version_that_joins_late_has_no_line_before() {
+    fn a_version_has_no_line_before_its_first_work() {
         let mut samples = stacked(&[0.8, 0.2]);
-        let joined = samples[150].claimed["v0.2"];
+        let joined = samples[150].by_version["v0.2"];
         for sample in &mut samples[..150] {
-            sample.claimed.insert("v0.2".to_owned(), joined);
+            sample.by_version.insert("v0.2".to_owned(), joined);
         }
         let now = samples.last().unwrap().now;
         let chart = Chart::new(&speeds(&samples), now, &versions(&samples), None);
@@ -426,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn one_version_or_none_is_simply_the_speed() {
+    fn a_single_version_is_one_unnamed_band() {
         for shares in [&[][..], &[0.0, 0.98], &[1.0]] {
             let bands = bands(&stacked(shares));
             assert_eq!((bands.len(), bands[0].0.as_str()), (1, ""), "{shares:?}");
@@ -434,10 +439,10 @@ mod tests {
     }
 
     #[test]
-    fn whoever_claims_more_than_was_counted_changes_nothing_but_the_shares() {
+    fn reports_above_the_counter_change_only_the_shares() {
         let mut samples = stacked(&[]);
         for (second, sample) in samples.iter_mut().enumerate() {
-            sample.claimed.insert("v0.1".to_owned(), u64::MAX / 400 * second as u64);
+            sample.by_version.insert("v0.1".to_owned(), u64::MAX / 400 * second as u64);
         }
         let speeds = speeds(&samples).concat();
         assert!(
@@ -446,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ceiling_is_drawn_where_it_is_near() {
+    fn the_ceiling_is_drawn_if_it_is_near_the_speed() {
         let ceiling = |ceiling| {
             let samples = lumpy();
             Chart::new(&speeds(&samples), samples[299].now, &[], Some(ceiling)).ceiling

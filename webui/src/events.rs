@@ -1,4 +1,4 @@
-//! What all browsers are shown: rendered once a second, however many they are.
+//! The stream of events: the dashboard is rendered once a second, and all browsers get the same bytes.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -23,21 +23,21 @@ use crate::{
     page,
 };
 
-/// Time between two readings, and between two events.
+/// The time between two readings, and between two events.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// What stands before and after the fragment in an event.
+/// The text before and after the fragment in an event.
 const BEFORE: &str = "event: dashboard\ndata: ";
 const AFTER: &str = "\n\n";
 
-/// The fragment as an event, in memory once for everybody.
+/// The fragment as an event; clones share its bytes.
 #[derive(Clone)]
 pub(crate) struct Event(Bytes);
 
 impl Event {
     pub(crate) fn new(history: &History, now: f64) -> askama::Result<Self> {
         let html = page::fragment(history, now)?;
-        // A line end, which a name from the store may hold as well, would end the data.
+        // A line end would end the data, and names from the store may contain one.
         let lines = html.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty());
         let line = lines.collect::<Vec<_>>().join(" ");
         Ok(Self(format!("{BEFORE}{line}{AFTER}").into()))
@@ -49,7 +49,7 @@ impl Event {
     }
 }
 
-/// Reads the store and renders what is known, every second, for as long as it is polled.
+/// Reads the store and renders the dashboard every second. Never returns.
 pub(crate) async fn publish(events: watch::Sender<Event>, counters: Counters, metrics: Metrics) {
     let mut history = History::default();
     let mut ticks = interval(PERIOD);
@@ -57,7 +57,7 @@ pub(crate) async fn publish(events: watch::Sender<Event>, counters: Counters, me
     loop {
         ticks.tick().await;
         history.add(counters.read().await);
-        history.observe(&metrics);
+        history.update(&metrics);
         match Event::new(&history, counters::now()) {
             Ok(event) => drop(events.send_replace(event)),
             Err(error) => error!("the dashboard cannot be rendered: {error}"),
@@ -65,7 +65,8 @@ pub(crate) async fn publish(events: watch::Sender<Event>, counters: Counters, me
     }
 }
 
-/// The last event at once, and each new one, until the client leaves or `stop` is cancelled.
+/// Sends the last event at once and then each new one, until the client disconnects or `stop` is
+/// cancelled.
 pub(crate) fn stream(
     mut events: watch::Receiver<Event>,
     metrics: &Metrics,
@@ -80,7 +81,7 @@ pub(crate) fn stream(
     });
     let headers = [
         (CONTENT_TYPE, "text/event-stream"),
-        // nginx would collect events for a while before it passes them on.
+        // Stops nginx from buffering the events.
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     (headers, Body::from_stream(chunks)).into_response()
@@ -91,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_line_end_in_a_text_ends_the_event() {
+    fn a_line_end_in_a_text_does_not_end_the_event() {
         let reason = "redis said:\r\n\r\nevent: evil\rdata: evil\n\nid: 7";
         let history = History { unavailable: Some(reason.to_owned()), ..History::default() };
         let event = Event::new(&history, 0.0).unwrap();

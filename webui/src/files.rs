@@ -1,4 +1,4 @@
-//! The files of the page: those of a folder, where there is one, before those in the binary.
+//! The files of the page: those in a folder replace those in the binary.
 
 use std::path::{Path, PathBuf};
 
@@ -6,19 +6,19 @@ use axum::{Router, http::header::CONTENT_TYPE, response::IntoResponse, routing::
 use chassis::SettingError;
 use tower_http::services::ServeDir;
 
-/// Where the folder is mounted in a container.
-const DEFAULT: &str = "/files";
+/// The folder of the images, where a volume can be mounted.
+const DEFAULT_FOLDER: &str = "/files";
 
 const INDEX: &str = include_str!("../files/index.html");
 const SCRIPT: &str = include_str!("../files/dashboard.js");
 const ICON: &str = include_str!("../files/favicon.svg");
 
-/// The files of the page.
+/// The folder with the files of the page.
 #[derive(Clone)]
 pub(crate) struct Files(PathBuf);
 
 impl Files {
-    /// Takes the given folder, which must be readable, or the default one, which need not be there.
+    /// Uses the given folder, which must be readable, or the default one, which may be missing.
     pub(crate) fn new(folder: Option<&Path>) -> Result<Self, SettingError> {
         if let Some(folder) = folder {
             std::fs::read_dir(folder).map_err(|error| {
@@ -29,16 +29,16 @@ impl Files {
                 ))
             })?;
         }
-        Ok(Self(folder.unwrap_or(Path::new(DEFAULT)).to_owned()))
+        Ok(Self(folder.unwrap_or(Path::new(DEFAULT_FOLDER)).to_owned()))
     }
 
-    /// The page as it is now, before anything is put into it.
+    /// Reads index.html, which still has its marker.
     pub(crate) async fn index(&self) -> String {
         let file = tokio::fs::read_to_string(self.0.join("index.html")).await;
         file.unwrap_or_else(|_| INDEX.to_owned())
     }
 
-    /// Everything else, read on each request so that a change shows on reload.
+    /// Serves all other files, read on each request so that a change shows on reload.
     pub(crate) fn service(&self) -> ServeDir<Router> {
         let embedded = |content_type, text| {
             get(async move || ([(CONTENT_TYPE, content_type)], text).into_response())

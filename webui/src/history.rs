@@ -1,4 +1,4 @@
-//! The last minutes of the store, kept by the server so that a reload keeps the curve.
+//! The last minutes of readings, stored in the server so that the chart survives a reload.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -6,16 +6,17 @@ use store::Snapshot;
 
 use crate::{
     Metrics,
-    counters::Outcome,
+    counters::{Outcome, Reading},
     curve::{GAP, Speed, speeds},
     workers::{Ceiling, Workers},
 };
 
-/// How far back the history goes, in seconds: five minutes of speed take ten seconds more.
+/// The length of the history, in seconds: the five minutes of the chart, and the ten seconds that its
+/// first speed is computed from.
 pub(crate) const SPAN: f64 = 310.0;
 
-/// The most samples that are kept, whatever the clock does.
-const MOST: usize = 1000;
+/// The number of samples that are stored, even if the clock jumps.
+const MAX_SAMPLES: usize = 1000;
 
 /// One reading of the counters.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,24 +27,26 @@ pub(crate) struct Sample {
     pub hashes: u64,
     /// Coins in the wallet.
     pub coins: u64,
-    /// Units of work that the workers of each version say they have done.
-    pub claimed: BTreeMap<String, u64>,
+    /// Units of work that the workers of each version have reported.
+    pub by_version: BTreeMap<String, u64>,
 }
 
 impl Sample {
-    /// Whether a speed can be told from this sample and the next one.
+    /// Whether this sample and the next one give a speed.
     pub(crate) fn continues(&self, next: &Sample) -> bool {
         let counted = next.hashes >= self.hashes && next.coins >= self.coins;
         counted && (0.0..=GAP).contains(&(next.now - self.now))
     }
 }
 
-/// What is known: the samples, oldest first, what was read last, and why that is not now.
+/// The readings so far.
 #[derive(Default)]
 pub(crate) struct History {
+    /// Oldest first.
     pub(crate) samples: Vec<Sample>,
     pub(crate) workers: Workers,
     pub(crate) snapshot: Option<Arc<Snapshot>>,
+    /// Why the last reading failed.
     pub(crate) unavailable: Option<String>,
 }
 
@@ -56,28 +59,29 @@ impl History {
         self.unavailable = None;
         self.workers.add(&reading.snapshot.workers, reading.now);
         if let Ok(hashes) = reading.hashes.as_deref().unwrap_or("0").parse() {
-            let claimed = self.workers.claimed();
-            self.samples.push(Sample { now: reading.now, hashes, coins: reading.coins, claimed });
+            let by_version = self.workers.by_version();
+            let Reading { now, coins, .. } = reading;
+            self.samples.push(Sample { now, hashes, coins, by_version });
         }
         let old = self.samples.iter().take_while(|sample| sample.now < reading.now - SPAN).count();
-        self.samples.drain(..old.max(self.samples.len().saturating_sub(MOST)));
+        self.samples.drain(..old.max(self.samples.len().saturating_sub(MAX_SAMPLES)));
         self.snapshot = Some(reading.snapshot);
     }
 
-    /// The speeds so far.
+    /// The speed at each sample.
     pub(crate) fn speeds(&self) -> Vec<Vec<Speed>> {
         speeds(&self.samples)
     }
 
-    /// The most that can be done, as far as that is known; `speed` is that of now.
+    /// The highest speed that is possible, if known; `speed` is the current one.
     pub(crate) fn ceiling(&self, speed: Option<&Speed>) -> Option<Ceiling> {
-        // Workers that say nothing could do more than those that do, but no more than rng.
+        // Workers without heartbeats add an unknown capacity; the limit of rng applies to them as well.
         let others = speed.is_some_and(|speed| speed.others() > 0.0);
-        self.workers.ceiling().filter(|ceiling| !others || ceiling.room < 1.0)
+        self.workers.ceiling().filter(|ceiling| !others || ceiling.rng_ratio < 1.0)
     }
 
-    /// Tells Prometheus.
-    pub(crate) fn observe(&self, metrics: &Metrics) {
+    /// Updates the metrics.
+    pub(crate) fn update(&self, metrics: &Metrics) {
         if let Some(last) = self.samples.last() {
             metrics.hashes.set(last.hashes as f64);
             metrics.coins.set(last.coins as f64);
@@ -97,48 +101,44 @@ mod tests {
     use store::Totals;
 
     use super::*;
-    use crate::{
-        counters::Reading,
-        workers::tests::{lesson, sighting},
-    };
+    use crate::workers::tests::{heartbeat, status};
 
-    /// A reading of as many hashes as the seconds times `rate`, with one worker of the lesson.
+    /// A reading at a constant speed, with one worker that has default settings.
     fn reading(second: u32, rate: f64) -> Outcome {
         let (now, hashes) = (f64::from(second), (f64::from(second) * rate).to_string());
         let snapshot = Snapshot {
             now,
             totals: Totals { coins: 0, hashes: None },
-            finds: Vec::new(),
-            workers: vec![sighting("run", now, lesson(now, 0.0))],
-            asked: Vec::new(),
+            recent_coins: Vec::new(),
+            workers: vec![status("run", now, heartbeat(now, 0.0))],
         };
         let hashes = hashes.split('.').next().map(str::to_owned);
         Ok(Reading { coins: 0, hashes, now, snapshot: snapshot.into() })
     }
 
     #[test]
-    fn five_minutes_are_kept_and_no_more() {
+    fn the_history_is_limited_to_five_minutes() {
         let mut history = History::default();
         (0..2000).for_each(|second| history.add(reading(second, 3.0)));
         let (first, last) = (&history.samples[0], &history.samples[history.samples.len() - 1]);
         assert_eq!((first.now, last.now, last.hashes), (1689.0, 1999.0, 5997));
-        // Whatever the clock does.
+        // Even when the clock runs backwards.
         for second in (0..3000).rev() {
             history.add(reading(second, 3.0));
         }
-        assert!(history.samples.len() <= MOST);
+        assert!(history.samples.len() <= MAX_SAMPLES);
     }
 
     #[test]
-    fn workers_that_say_nothing_take_the_ceiling_away_and_prometheus_is_told() {
+    fn the_predicted_speed_is_nan_with_unknown_workers_and_without_redis() {
         let predicted = |rate| {
             let (mut history, metrics) = (History::default(), Metrics::default());
             (0..60).for_each(|second| history.add(reading(second, rate)));
-            history.observe(&metrics);
+            history.update(&metrics);
             assert_eq!((metrics.workers.get(), metrics.last_reading.get()), (1.0, 59.0));
             let fresh = metrics.predicted.get();
-            history.add(Err("redis is away.".to_owned()));
-            history.observe(&metrics);
+            history.add(Err("redis is unreachable.".to_owned()));
+            history.update(&metrics);
             assert!(metrics.predicted.get().is_nan() && metrics.workers.get().is_nan());
             fresh
         };

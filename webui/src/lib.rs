@@ -1,7 +1,8 @@
-//! webui shows the coins: a page for people, `/json` for programs.
+//! The webui service: the dashboard for browsers, and `/json` for programs.
 //!
 //! In reading order: this file has the routes, `counters` reads the store, `history` and `workers`
-//! remember, `page` and `curve` draw, `events` tells the browsers, `files` finds what is served.
+//! store recent readings, `page` and `curve` render them, `events` sends the result to the browsers,
+//! `files` serves the assets.
 
 mod coin;
 mod counters;
@@ -34,11 +35,11 @@ use tracing::Instrument;
 pub use crate::metrics::Metrics;
 use crate::{counters::Counters, events::Event, files::Files, history::History};
 
-/// What webui can be told.
+/// The settings of webui.
 #[derive(clap::Args, Clone)]
 #[group(skip)]
 pub struct Settings {
-    /// Folder whose files come before the built-in ones, read on each request; /files if it exists.
+    /// Folder with files that replace the built-in ones, read on each request; /files if it exists.
     #[arg(long, env)]
     pub files: Option<PathBuf>,
 }
@@ -52,8 +53,8 @@ struct Dashboard {
     stop: CancellationToken,
 }
 
-/// The routes of webui, which reads the store and tells the browsers until `stop` is cancelled. Needs
-/// a runtime. Fails when the folder with the files cannot be read.
+/// The routes of webui. Reads the store every second until `stop` is cancelled, so it needs a Tokio
+/// runtime. Fails when the folder with the files cannot be read.
 pub fn router(
     settings: &Settings,
     store: Store,
@@ -93,10 +94,10 @@ async fn json(State(dashboard): State<Dashboard>) -> Response {
 
 async fn coin(State(dashboard): State<Dashboard>, Path(hash): Path<String>) -> Response {
     if !coin::is_hash(&hash) {
-        let sentence = "Please ask for a coin by its hash, 64 lowercase hex digits.\n";
+        let sentence = "The path needs the hash of a coin: 64 lowercase hex digits.\n";
         return (StatusCode::BAD_REQUEST, sentence).into_response();
     }
-    match dashboard.counters.look_up(hash.clone()).await {
+    match dashboard.counters.coin(&hash).await {
         Ok(Some(bytes)) => coin::describe(&hash, &bytes).into_response(),
         Ok(None) => (StatusCode::NOT_FOUND, "There is no such coin.\n").into_response(),
         Err(sentence) => unavailable(sentence),

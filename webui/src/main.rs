@@ -1,4 +1,4 @@
-//! The webui service.
+//! The program `webui`.
 
 use anyhow::Result;
 use chassis::Chassis;
@@ -11,7 +11,7 @@ use store::{RedisUrl, Store};
 struct Settings {
     #[command(flatten)]
     webui: webui::Settings,
-    /// Where redis is; rediss:// is TLS.
+    /// URL of Redis; rediss:// uses TLS.
     #[arg(long, env, default_value = "redis://redis:6379", hide_env_values = true)]
     redis_url: RedisUrl,
     #[command(flatten)]
@@ -26,11 +26,9 @@ fn main() {
 
 async fn run(settings: Settings) -> Result<()> {
     let mut chassis = Chassis::start("webui", &settings.service)?;
-    let listener = chassis::listen("LISTEN", settings.address.listen)?;
     let store = Store::redis(&settings.redis_url)?;
     store.register(&mut chassis.registry);
     let metrics = webui::Metrics::register(&mut chassis.registry);
     let router = webui::router(&settings.webui, store, metrics, chassis.shutdown.stop.clone())?;
-    chassis.serve(listener, router).await;
-    Ok(())
+    chassis.serve(&settings.address, router).await
 }

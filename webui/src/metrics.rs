@@ -1,8 +1,8 @@
-//! What webui tells Prometheus.
+//! The metrics of webui.
 
 use std::sync::atomic::AtomicU64;
 
-use chassis::Present;
+use chassis::GaugeGuard;
 use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 
 type Number = Gauge<f64, AtomicU64>;
@@ -19,28 +19,28 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Metrics that know nothing yet, to be found in `registry` from now on.
+    /// Registers metrics, which are NaN until the first reading.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        for unknown in [&metrics.hashes, &metrics.coins, &metrics.workers, &metrics.predicted] {
-            unknown.set(f64::NAN);
+        for metric in [&metrics.hashes, &metrics.coins, &metrics.workers, &metrics.predicted] {
+            metric.set(f64::NAN);
         }
         for (name, help, metric) in [
             ("webui_hashes", "Units of work done, as last read from redis", &metrics.hashes),
             ("webui_coins", "Coins in the wallet, as last read from redis", &metrics.coins),
             (
                 "webui_last_reading_timestamp_seconds",
-                "When redis was last read, in seconds since the Unix epoch",
+                "Time of the last reading of redis, in seconds since the Unix epoch",
                 &metrics.last_reading,
             ),
             (
                 "webui_workers",
-                "Workers that said they are alive; NaN while redis cannot be read",
+                "Workers alive, by their heartbeats; NaN while redis cannot be read",
                 &metrics.workers,
             ),
             (
                 "webui_predicted_hashes_per_second",
-                "What rng and the workers could do at most; NaN while unknown",
+                "Highest speed that rng and the workers can reach; NaN while unknown",
                 &metrics.predicted,
             ),
         ] {
@@ -55,7 +55,7 @@ impl Metrics {
     }
 
     /// Counts a stream until it is dropped.
-    pub(crate) fn open_stream(&self) -> Present {
-        Present::new(&self.event_streams)
+    pub(crate) fn open_stream(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.event_streams)
     }
 }

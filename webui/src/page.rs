@@ -1,34 +1,34 @@
-//! The page: the fragment with the figures, its place in index.html, and the policy the page is served with.
+//! The page: the fragment with the numbers, its place in index.html, and the content security policy.
 
 use askama::Template;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use sha2::{Digest, Sha256};
 
-use store::Worker;
+use store::{Heartbeat, StageTimes};
 
 use crate::{
     coin::is_hash,
     curve::{Chart, GAP, versions},
     history::{History, Sample},
-    workers::{Ceiling, Run, SLEEPING, STAGES, Seconds, UNKNOWN, WAITING, WORKING, Workers},
+    workers::{Ceiling, Run, SLEEPING, STAGES, UNKNOWN, WAITING, WORKING, Workers, total},
 };
 
-/// The place in index.html that the fragment takes.
+/// The text in index.html that the fragment replaces.
 const MARKER: &str = "<!-- dashboard -->";
-/// What stands for a number nobody knows.
+/// Shown instead of an unknown number.
 const NO_NUMBER: &str = "–";
-/// What is said when readings stopped for no reason given.
+/// Shown when readings have stopped for an unknown reason.
 const LATE: &str = "The counters are not being read";
 
-/// The most workers that have a line of their own.
-const MOST_ROWS: usize = 20;
-/// The most rngs that are named for each worker.
-const MOST_RNGS: usize = 3;
-/// The most characters of a number beside others, as in `99,999`.
-const SHORT: usize = 6;
-/// The most characters of a name, and of a sentence, that somebody wrote into the store.
-pub(crate) const NAME: usize = 64;
-const SENTENCE: usize = 200;
+/// The number of workers in the table.
+const MAX_ROWS: usize = 20;
+/// The number of rngs that are listed for a worker.
+const MAX_RNGS: usize = 3;
+/// The length of a number that fits beside the speed, e.g. `99,999`.
+const MAX_NUMBER_CHARS: usize = 6;
+/// The maximum length of a name and of a sentence from the store; longer ones are cut.
+pub(crate) const MAX_NAME_CHARS: usize = 64;
+const MAX_SENTENCE_CHARS: usize = 200;
 
 #[derive(Template)]
 #[template(path = "dashboard.html")]
@@ -39,36 +39,36 @@ struct Dashboard<'a> {
     hashes: String,
     coins: String,
     ceiling: String,
-    /// Whether one of these numbers is too long to stand beside the speed.
+    /// Whether one of these numbers is too long to fit beside the speed.
     long: bool,
-    /// How much of the ceiling is reached.
+    /// How the speed compares with the ceiling.
     reached: String,
-    /// Why there is no fresh reading.
+    /// Why there is no recent reading.
     reason: Option<&'a str>,
-    /// How long ago the last reading was.
+    /// The age of the last reading.
     age: Option<String>,
     chart: Chart,
     /// The highest speed in the chart.
     highest: Option<String>,
-    /// From the top of the chart to its bottom, if there is more than one band: class, version, speed.
+    /// Class, version and speed from top to bottom, if the chart has several bands.
     legend: Vec<(usize, String, String)>,
     bottleneck: String,
-    stages: Vec<Stage>,
-    /// How much of the time is spent in stages of one kind, in percent: class, name, percent.
+    stages: Vec<StageRow>,
+    /// Class, name and share of the time in percent of each kind of stage.
     kinds: Vec<(&'static str, &'static str, f64)>,
     alive: usize,
     rows: Vec<Row>,
-    /// How many more workers there are, and their speed.
+    /// The number of workers that are not in the table, and their speed.
     more: Option<(usize, String)>,
-    /// The newest coins: hash, and how long ago.
-    finds: Vec<(&'a str, String)>,
+    /// The newest coins: hash and age.
+    recent_coins: Vec<(&'a str, String)>,
 }
 
-struct Stage {
+struct StageRow {
     name: &'static str,
     kind: &'static str,
     ms: String,
-    /// Where its part of the bar begins and how wide it is, in percent.
+    /// The start and the width of its part of the bar, in percent.
     left: f64,
     width: f64,
 }
@@ -78,52 +78,54 @@ struct Row {
     run: String,
     host: String,
     version: String,
-    /// The band of its version, where the chart tells versions apart.
+    /// The colour of its version, if the chart has several bands.
     band: Option<usize>,
     loops: u16,
     speed: String,
     rngs: String,
-    trouble: Option<String>,
+    error: Option<String>,
 }
 
-/// Renders what is known as of `now`.
+/// Renders the state of the dashboard at `now`.
 pub(crate) fn fragment(history: &History, now: f64) -> askama::Result<String> {
     let History { samples, workers, snapshot, unavailable } = history;
     let last = samples.last();
     let age = last.map(|last| (now - last.now).max(0.0));
     let late = age.is_some_and(|age| age > GAP);
     let speeds = history.speeds();
-    let latest = speeds.last().and_then(|run| run.last());
+    let latest = speeds.last().and_then(|segment| segment.last());
     let speed = latest.map(|speed| speed.total);
     let count = |of: fn(&Sample) -> u64| last.map_or(NO_NUMBER.into(), |last| group(of(last)));
     let unavailable = unavailable.as_deref().map(|reason| reason.trim_end_matches('.'));
     let stages = workers.unit().map(stages).unwrap_or_default();
     let kinds = kinds(&stages);
     let ceiling = history.ceiling(latest);
-    let most = ceiling.map(|ceiling| ceiling.speed);
-    let chart = Chart::new(&speeds, now, &versions(samples), most);
+    let max_speed = ceiling.map(|ceiling| ceiling.speed);
+    let chart = Chart::new(&speeds, now, &versions(samples), max_speed);
     let several = chart.bands.iter().rev().filter(|_| chart.bands.len() > 1);
     let legend = several.map(|band| (band.class, band.name.clone(), rate(band.speed)));
     let (alive, rows, more) = rows(workers, &chart);
-    let finds = snapshot.iter().flat_map(|snapshot| {
-        // Both times are by the clock of the store; the time since then is by ours.
+    let recent_coins = snapshot.iter().flat_map(|snapshot| {
+        // The age at the reading is by the clock of the store, the time since then by ours.
         let ago = |at: f64| ago((snapshot.now - at + age.unwrap_or_default()).max(0.0));
-        let finds = snapshot.finds.iter().filter(|find| is_hash(&find.hash));
-        finds.map(move |find| (find.hash.as_str(), ago(find.at)))
+        let coins = snapshot.recent_coins.iter().filter(|coin| is_hash(&coin.hash));
+        coins.map(move |coin| (coin.hash.as_str(), ago(coin.at)))
     });
     let (hashes, coins) = (count(|sample| sample.hashes), count(|sample| sample.coins));
     let [speed_now, instant] =
-        [speed, instant(samples)].map(|it| it.map_or(NO_NUMBER.into(), rate));
+        [speed, instant(samples)].map(|speed| speed.map_or(NO_NUMBER.into(), rate));
     let dashboard = Dashboard {
         now,
-        long: [&speed_now, &instant, &hashes, &coins].iter().any(|number| number.len() > SHORT)
-            || most.is_some_and(|most| rate(most).len() > SHORT),
+        long: [&speed_now, &instant, &hashes, &coins]
+            .iter()
+            .any(|number| number.len() > MAX_NUMBER_CHARS)
+            || max_speed.is_some_and(|speed| rate(speed).len() > MAX_NUMBER_CHARS),
         speed: speed_now,
         instant,
         hashes,
         coins,
-        ceiling: most.map_or("unknown".into(), rate),
-        reached: reached(speed, most),
+        ceiling: max_speed.map_or("unknown".into(), rate),
+        reached: reached(speed, max_speed),
         reason: unavailable.or(late.then_some(LATE)),
         age: age.map(ago),
         highest: chart.high.map(rate),
@@ -135,12 +137,12 @@ pub(crate) fn fragment(history: &History, now: f64) -> askama::Result<String> {
         alive,
         rows,
         more,
-        finds: finds.collect(),
+        recent_coins: recent_coins.collect(),
     };
     dashboard.render()
 }
 
-/// How the speed compares with the ceiling; a few percent are jitter.
+/// Compares the speed with the ceiling; a few percent are jitter.
 fn reached(speed: Option<f64>, ceiling: Option<f64>) -> String {
     let percent = speed.zip(ceiling).map(|(speed, ceiling)| speed / ceiling * 100.0);
     match percent {
@@ -158,47 +160,47 @@ fn instant(samples: &[Sample]) -> Option<f64> {
     known.then(|| last.hashes.saturating_sub(before.hashes) as f64 / elapsed)
 }
 
-/// What limits the speed, in a sentence.
+/// Explains what limits the speed.
 fn bottleneck(kinds: &[(&str, &str, f64)], ceiling: Option<Ceiling>, alive: usize) -> String {
     let percent = |class| kinds.iter().find(|kind| kind.0 == class).map_or(0.0, |kind| kind.2);
     let waits = format!("Workers wait {:.0} % of their time for a lane of rng", percent(WAITING));
     match ceiling {
         _ if alive == 0 => {
-            "No worker says where its time goes; those of the original never do.".to_owned()
+            "No worker reports where its time goes; the original workers never do.".to_owned()
         }
         _ if kinds.is_empty() => "No unit of work has been measured yet.".to_owned(),
         None if percent(UNKNOWN) >= 0.5 => format!(
-            "{:.0} % of the time passes in answers that do not say where it went; those of the \
-             original do not.",
+            "{:.0} % of the time is spent in responses without timings, e.g. those of the original \
+             services.",
             percent(UNKNOWN)
         ),
-        Some(Ceiling { room: ..0.97, .. }) => {
+        Some(Ceiling { rng_ratio: ..0.97, .. }) => {
             format!("{waits}: another rng would help, another worker would not.")
         }
-        // Another worker would find less than a quarter of its share.
-        Some(Ceiling { room, .. }) if room < 1.0 + 0.25 / alive as f64 => {
-            "rng is as good as full: another worker would bring little.".to_owned()
+        // The unused capacity of rng is less than a quarter of a worker.
+        Some(Ceiling { rng_ratio, .. }) if rng_ratio < 1.0 + 0.25 / alive as f64 => {
+            "rng is almost fully used: another worker would help little.".to_owned()
         }
         None if percent(WAITING) >= 0.5 => {
-            format!("{waits}; too little is known for a prediction.")
+            format!("{waits}; the data is not sufficient for a prediction.")
         }
         _ if percent(WAITING) >= 0.5 => format!("{waits}; another worker would still help."),
-        _ => "Nobody waits for rng: another worker would help.".to_owned(),
+        _ => "Workers do not wait for rng: another worker would help.".to_owned(),
     }
 }
 
-/// The stages of a unit of work, one after the other.
-fn stages(unit: Seconds) -> Vec<Stage> {
-    let (total, mut left) = (unit.iter().sum::<f64>(), 0.0);
-    let stage = |((name, kind), seconds): ((&'static str, &'static str), f64)| {
-        let width = seconds / total * 100.0;
+/// The stages of a unit of work with their parts of the bar.
+fn stages(unit: StageTimes) -> Vec<StageRow> {
+    let mut left = 0.0;
+    let row = |(stage, name, kind)| {
+        let width = unit[stage] / total(&unit) * 100.0;
         left += width;
-        Stage { name, kind, ms: ms(seconds), left: left - width, width }
+        StageRow { name, kind, ms: ms(unit[stage]), left: left - width, width }
     };
-    STAGES.into_iter().zip(unit).map(stage).collect()
+    STAGES.into_iter().map(row).collect()
 }
 
-fn kinds(stages: &[Stage]) -> Vec<(&'static str, &'static str, f64)> {
+fn kinds(stages: &[StageRow]) -> Vec<(&'static str, &'static str, f64)> {
     let kinds = [
         (WAITING, "Waiting"),
         (SLEEPING, "Sleeping on purpose"),
@@ -214,49 +216,50 @@ fn kinds(stages: &[Stage]) -> Vec<(&'static str, &'static str, f64)> {
     kinds.into_iter().map(share).filter(shown).collect()
 }
 
-/// How many workers there are, those that have a line, and the rest; those in trouble come first.
+/// The number of workers, the rows of the table with failing workers first, and the number and speed
+/// of the remaining workers.
 fn rows(workers: &Workers, chart: &Chart) -> (usize, Vec<Row>, Option<(usize, String)>) {
     let mut alive: Vec<_> = workers.alive().collect();
-    alive.sort_by_key(|(run, Run { worker, .. })| {
-        (worker.trouble.is_none(), &worker.version, &worker.host, *run)
+    alive.sort_by_key(|(run, Run { heartbeat, .. })| {
+        (heartbeat.last_error.is_none(), &heartbeat.version, &heartbeat.host, *run)
     });
-    let rest = alive.get(MOST_ROWS..).unwrap_or_default();
-    let speed = rest.iter().filter_map(|(_, run)| run.speed()).sum();
-    let more = (!rest.is_empty()).then(|| (rest.len(), rate(speed)));
+    let remaining = alive.get(MAX_ROWS..).unwrap_or_default();
+    let speed = remaining.iter().filter_map(|(_, run)| run.speed()).sum();
+    let more = (!remaining.is_empty()).then(|| (remaining.len(), rate(speed)));
     let row = |(run, state): &(&String, &Run)| {
-        let Worker { host, version, loops, rngs, trouble, .. } = &state.worker;
-        let version = short(version, NAME);
-        let names = rngs.iter().take(MOST_RNGS).map(|rng| match rng.lanes {
-            0 | 1 => short(&rng.name, NAME),
-            lanes => format!("{} ({lanes} lanes)", short(&rng.name, NAME)),
+        let Heartbeat { host, version, loops, rngs, last_error, .. } = &state.heartbeat;
+        let version = shorten(version, MAX_NAME_CHARS);
+        let names = rngs.iter().take(MAX_RNGS).map(|rng| match rng.lanes {
+            0 | 1 => shorten(&rng.name, MAX_NAME_CHARS),
+            lanes => format!("{} ({lanes} lanes)", shorten(&rng.name, MAX_NAME_CHARS)),
         });
         let mut names: Vec<_> = names.collect();
-        if rngs.len() > MOST_RNGS {
-            names.push(format!("{} more", rngs.len() - MOST_RNGS));
+        if rngs.len() > MAX_RNGS {
+            names.push(format!("{} more", rngs.len() - MAX_RNGS));
         }
         let mut bands = chart.bands.iter().filter(|_| chart.bands.len() > 1);
         Row {
-            run: short(run, NAME),
-            host: short(host, NAME),
+            run: shorten(run, MAX_NAME_CHARS),
+            host: shorten(host, MAX_NAME_CHARS),
             band: bands.find(|band| band.name == version).map(|band| band.class),
             version,
             loops: *loops,
             speed: state.speed().map_or(NO_NUMBER.into(), rate),
             rngs: names.join(", "),
-            trouble: trouble.as_deref().map(|trouble| short(trouble, SENTENCE)),
+            error: last_error.as_deref().map(|error| shorten(error, MAX_SENTENCE_CHARS)),
         }
     };
-    (alive.len(), alive.iter().take(MOST_ROWS).map(row).collect(), more)
+    (alive.len(), alive.iter().take(MAX_ROWS).map(row).collect(), more)
 }
 
-/// Puts the fragment in place of the marker; a file without the marker stays as it is.
+/// Replaces the marker with the fragment; a file without the marker stays unchanged.
 pub(crate) fn page(index_html: &str, fragment: &str) -> String {
     index_html.replacen(MARKER, fragment, 1)
 }
 
-/// Allows what is on our own host, and each inline style and script of this very page by its hash.
+/// Allows resources of our own host, and the inline styles and scripts of this page by their hash.
 pub(crate) fn content_security_policy(html: &str) -> String {
-    // Browsers hash what they parsed, and parsing turns every line end into \n.
+    // Browsers normalise line ends to \n before they hash.
     let html = html.replace("\r\n", "\n").replace('\r', "\n");
     let (scripts, styles) = (hashes(&html, "script"), hashes(&html, "style"));
     format!(
@@ -265,9 +268,9 @@ pub(crate) fn content_security_policy(html: &str) -> String {
     )
 }
 
-/// The hash of the text after each tag of this name; one too many, as from a comment, does no harm.
+/// The hash of the text in each tag of this name. A hash of a tag in a comment does no harm.
 fn hashes(html: &str, name: &str) -> String {
-    // As long as the original, so a place in one is a place in the other.
+    // ASCII lowercase keeps the length, so positions are valid in both.
     let lower = html.to_ascii_lowercase();
     let (open, close) = (format!("<{name}"), format!("</{name}"));
     let hash = |(tag, _)| {
@@ -279,9 +282,9 @@ fn hashes(html: &str, name: &str) -> String {
     lower.match_indices(&open).filter_map(hash).collect()
 }
 
-/// A text from the store, no longer than it should be.
-pub(crate) fn short(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
+/// Cuts a text from the store after this number of characters.
+pub(crate) fn shorten(text: &str, max_chars: usize) -> String {
+    match text.char_indices().nth(max_chars) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
@@ -317,12 +320,12 @@ fn ago(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use store::{Find, Snapshot, StageTimes, Totals};
+    use store::{RecentCoin, Snapshot, Stage, Totals};
 
     use super::*;
     use crate::{
         counters::Reading,
-        workers::tests::{lesson, sighting},
+        workers::tests::{heartbeat, stage_times, status},
     };
 
     fn steady() -> Vec<Sample> {
@@ -344,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fresh_reading_shows_its_numbers() {
+    fn a_recent_reading_shows_its_numbers() {
         let html = fragment(&steady(), 1_700_000_060.5, None).unwrap();
         assert!(html.contains(r#"<span id="speed">10.0</span> <small>"#), "{html}");
         assert!(html.contains(r#"<dd id="hashes">1,235,167</dd>"#), "{html}");
@@ -354,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn long_numbers_have_a_line_of_their_own() {
+    fn long_numbers_are_on_a_separate_line() {
         for (hashes, class) in [(99_000, "figures"), (100_000, "figures long")] {
             let sample = Sample { hashes, ..steady()[0].clone() };
             let html = fragment(&[sample], 1_700_000_000.5, None).unwrap();
@@ -381,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_read_shows_no_number() {
+    fn numbers_are_dashes_before_the_first_reading() {
         for reason in [None, Some("redis:6379 refused the connection")] {
             let html = fragment(&[], 1_700_000_000.0, reason).unwrap();
             for id in ["speed", "instant", "hashes", "coins"] {
@@ -399,14 +402,14 @@ mod tests {
     }
 
     #[test]
-    fn the_marker_is_replaced_once_and_only_if_there() {
+    fn the_marker_is_replaced_once_if_present() {
         let html = page("<main><!-- dashboard --></main>", "<p>3.3</p>");
         assert_eq!(html, "<main><p>3.3</p></main>");
         assert_eq!(page("<h1>mine</h1>", "<p>3.3</p>"), "<h1>mine</h1>");
     }
 
     #[test]
-    fn our_page_holds_what_the_course_edits() {
+    fn index_html_contains_the_texts_that_the_course_edits() {
         let index = include_str!("../files/index.html");
         for word in [MARKER, "15px", "steelblue"] {
             assert_eq!(index.matches(word).count(), 1, "{word}");
@@ -416,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_names_each_inline_text_by_its_hash() {
+    fn the_policy_has_the_hash_of_each_inline_text() {
         // printf 'doSomething();' | openssl sha256 -binary | base64
         let script = "'sha256-RFWPLDbv2BY+rCkDzsE+0fr8ylGr2R2faWMhq4lfEQc='";
         let html =
@@ -429,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_sees_a_page_as_browsers_do() {
+    fn the_policy_hashes_a_page_as_browsers_do() {
         let policy = content_security_policy("<style>\na{}\n</style>");
         let windows = content_security_policy("<style media='all'>\r\na{}\r\n</style>");
         assert_eq!(windows, policy);
@@ -437,13 +440,13 @@ mod tests {
         let (hash, _) = hash.split_once('\'').unwrap();
         let commented = content_security_policy("<!-- é<style> --><style>\na{}\n</style>");
         assert!(commented.contains(hash), "{commented}");
-        for nothing in ["<script", "<style>é", "<SCRIPT></SCRIPT>", "é</style><>"] {
-            assert!(!content_security_policy(nothing).contains("sha256"));
+        for html in ["<script", "<style>é", "<SCRIPT></SCRIPT>", "é</style><>"] {
+            assert!(!content_security_policy(html).contains("sha256"));
         }
     }
 
     #[test]
-    fn numbers_and_ages_read_well() {
+    fn numbers_and_ages_are_formatted() {
         assert_eq!([0, 999, 1000, 1_234_567].map(group), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([0.0, 99.94, 99.96, 1234.5].map(rate), ["0.0", "99.9", "100", "1,235"]);
         assert_eq!(
@@ -453,29 +456,29 @@ mod tests {
         assert_eq!([0.4, 119.0, 120.0].map(ago), ["0 s ago", "119 s ago", "2 min ago"]);
     }
 
-    /// Five minutes of this many workers, each of which is then changed.
-    fn mining(workers: usize, change: impl Fn(usize, &mut Worker)) -> History {
+    /// Five minutes of this number of workers, whose heartbeats are changed.
+    fn mining(workers: usize, change: impl Fn(usize, &mut Heartbeat)) -> History {
         let mut history = History::default();
         for second in 0..310 {
             let seconds = f64::from(second);
             let queue = (workers as f64 / 10.0 - 0.31).max(0.0);
-            let said = |number: usize| {
-                let mut worker = lesson(seconds + number as f64 / 7.0, queue);
-                change(number, &mut worker);
-                sighting(&format!("run-{number:04}"), seconds, worker)
+            let now = 1_700_000_000.0 + seconds;
+            let worker = |number: usize| {
+                let mut heartbeat = heartbeat(seconds + number as f64 / 7.0, queue);
+                change(number, &mut heartbeat);
+                status(&format!("run-{number:04}"), seconds, heartbeat)
             };
-            let workers: Vec<_> = (0..workers).map(said).collect();
-            let hashes = workers.iter().map(|said| u128::from(said.worker.hashes)).sum::<u128>();
-            let find = |i: u8| Find { hash: format!("{i:064x}"), at: 1_700_000_000.0 + seconds };
+            let workers: Vec<_> = (0..workers).map(worker).collect();
+            let hashes = workers.iter().map(|worker| u128::from(worker.heartbeat.hashes));
+            let hashes = hashes.sum::<u128>();
+            let coin = |i: u8| RecentCoin { hash: format!("{i:064x}"), at: now };
             let snapshot = Snapshot {
-                now: 1_700_000_000.0 + seconds,
+                now,
                 totals: Totals { coins: hashes as u64 / 16, hashes: Some(hashes.to_string()) },
-                finds: (0..10).map(find).collect(),
+                recent_coins: (0..10).map(coin).collect(),
                 workers,
-                asked: Vec::new(),
             };
             let Totals { coins, hashes } = snapshot.totals.clone();
-            let now = 1_700_000_000.0 + seconds;
             history.add(Ok(Reading { coins, hashes, now, snapshot: snapshot.into() }));
         }
         history
@@ -486,13 +489,13 @@ mod tests {
     }
 
     #[test]
-    fn the_bottleneck_explains_itself() {
+    fn the_bottleneck_is_explained() {
         let html = shown(&mining(1, |_, _| ()));
-        assert!(html.contains("Nobody waits for rng: another worker would help."), "{html}");
+        assert!(html.contains("Workers do not wait for rng: another worker would help."), "{html}");
         assert!(html.contains(r#"id="ceiling">3.2<"#), "{html}");
         let html = shown(&mining(3, |_, _| ()));
         assert!(
-            html.contains("rng is as good as full: another worker would bring little."),
+            html.contains("rng is almost fully used: another worker would help little."),
             "{html}"
         );
         let html = shown(&mining(10, |_, _| ()));
@@ -502,26 +505,23 @@ mod tests {
         );
         assert!(html.contains(r#"id="ceiling">10.0<"#), "{html}");
         assert!(html.contains("<dt>queue of rng</dt><dd>690 ms</dd>"), "{html}");
-        let html = shown(&mining(2, |_, worker| {
-            worker.stages = StageTimes {
-                pause: worker.stages.pause,
-                unknown: worker.stages.pause * 3.0,
-                ..Default::default()
-            };
+        let html = shown(&mining(2, |_, heartbeat| {
+            let pause = heartbeat.stages[Stage::Pause];
+            heartbeat.stages = stage_times(&[(Stage::Pause, pause), (Stage::Unknown, pause * 3.0)]);
         }));
-        assert!(html.contains("75 % of the time passes in answers that do not say"), "{html}");
+        assert!(html.contains("75 % of the time is spent in responses without timings"), "{html}");
         assert!(html.contains(r#"id="ceiling">unknown<"#), "{html}");
-        assert!(shown(&mining(0, |_, _| ())).contains("No worker says where its time goes"));
+        assert!(shown(&mining(0, |_, _| ())).contains("No worker reports where its time goes"));
     }
 
     #[test]
-    fn names_from_the_store_are_text_and_not_long() {
+    fn texts_from_the_store_are_escaped_and_cut() {
         let evil = format!("<script>alert(1)</script>\"'&{}", "é".repeat(1000));
-        let history = mining(2, |_, worker| {
-            worker.host = evil.clone();
-            worker.version = evil.clone();
-            worker.rngs = vec![store::Rng { name: evil.clone(), lanes: u16::MAX }; 1000];
-            worker.trouble = Some(evil.clone());
+        let history = mining(2, |_, heartbeat| {
+            heartbeat.host = evil.clone();
+            heartbeat.version = evil.clone();
+            heartbeat.rngs = vec![store::Rng { name: evil.clone(), lanes: u16::MAX }; 1000];
+            heartbeat.last_error = Some(evil.clone());
         });
         let html = shown(&history);
         assert!(!html.contains("<script") && html.contains("alert(1)"), "{html}");
@@ -529,22 +529,23 @@ mod tests {
     }
 
     #[test]
-    fn many_workers_are_summed_up_and_those_in_trouble_come_first() {
-        let html = shown(&mining(1000, |number, worker| {
-            worker.host = format!("worker-{number:04}");
-            worker.trouble = (number == 777).then(|| "rng:80 refused the connection".to_owned());
+    fn the_table_is_limited_and_failing_workers_come_first() {
+        let html = shown(&mining(1000, |number, heartbeat| {
+            heartbeat.host = format!("worker-{number:04}");
+            let failing = number == 777;
+            heartbeat.last_error = failing.then(|| "rng:80 refused the connection".to_owned());
         }));
-        assert_eq!(html.matches("<tr ").count(), MOST_ROWS + 1);
+        assert_eq!(html.matches("<tr ").count(), MAX_ROWS + 1);
         assert!(html.contains("and 980 more, together"), "{html}");
         assert!(html.find("worker-0777").unwrap() < html.find("worker-0000").unwrap());
         assert!(html.contains("Workers <b>1000</b>"), "{html}");
     }
 
     #[test]
-    fn five_minutes_of_a_rollout_are_small() {
-        let html = shown(&mining(20, |number, worker| {
-            worker.host = format!("worker-6f7c9d8b5-{number:05}");
-            worker.version = ["v0.1", "v0.2"][number % 2].to_owned();
+    fn the_page_of_a_rollout_is_small() {
+        let html = shown(&mining(20, |number, heartbeat| {
+            heartbeat.host = format!("worker-6f7c9d8b5-{number:05}");
+            heartbeat.version = ["v0.1", "v0.2"][number % 2].to_owned();
         }));
         assert!(html.contains("v0.2</td>") && html.matches("class=\"line ").count() == 2, "{html}");
         let size = |html: &str| html.lines().map(str::trim).map(str::len).sum::<usize>();
@@ -554,8 +555,8 @@ mod tests {
     }
 
     #[test]
-    fn huge_numbers_are_only_numbers() {
-        let mut history = mining(3, |_, worker| worker.hashes *= 1 << 50);
+    fn huge_numbers_are_shown_as_numbers() {
+        let mut history = mining(3, |_, heartbeat| heartbeat.hashes *= 1 << 50);
         let html = shown(&history);
         for nonsense in ["NaN", "inf", "e+", "-1"] {
             assert!(!html.contains(&format!(">{nonsense}")), "{nonsense}: {html}");
@@ -566,7 +567,7 @@ mod tests {
     }
 
     #[test]
-    fn the_instant_speed_is_that_of_the_last_two_readings() {
+    fn the_instant_speed_is_the_difference_of_the_last_two_readings() {
         let mut samples = steady();
         assert_eq!(instant(&samples), Some(10.0));
         samples[60].now += 1.0;
@@ -580,13 +581,13 @@ mod tests {
     }
 
     #[test]
-    fn coins_that_are_none_have_no_link() {
+    fn invalid_coins_are_not_shown() {
         let mut history = mining(1, |_, _| ());
         let html = shown(&history);
         assert_eq!(html.matches(r#"<a href="coins/0000"#).count(), 10, "{html}");
         let mut snapshot = (**history.snapshot.as_ref().unwrap()).clone();
-        for find in &mut snapshot.finds {
-            find.hash = "../evil\" onclick=".to_owned();
+        for coin in &mut snapshot.recent_coins {
+            coin.hash = "../evil\" onclick=".to_owned();
         }
         history.snapshot = Some(snapshot.into());
         assert!(!shown(&history).contains("evil"));

@@ -1,4 +1,4 @@
-//! A coin as anybody can check it.
+//! The page of a coin.
 
 use std::{
     process::Command,
@@ -6,27 +6,26 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
-use store::{Batch, Coin};
-use testkit::{Redis, http};
+use store::Coin;
+use testkit::{Client, Redis};
 
-use crate::{get, memory, signal, start, start_on};
+use crate::{add_coins, get, memory, signal, start, start_on};
 
 const KEY: &str = "0c4f2b8b4d3ef0a9c5b1a0d2e3f4958677a8b9cadbecfd0e1f20314253647586";
 
 #[test]
-fn a_coin_shows_its_bytes_and_whether_they_are_what_its_key_says() {
+fn a_coin_shows_its_bytes_and_whether_its_key_is_their_hash() {
     let bytes = [7; 32];
     let sum: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     let store = memory();
     let coins = vec![Coin { hash: sum.clone(), bytes }, Coin { hash: KEY.to_owned(), bytes }];
-    let batch = Batch { run: "test".to_owned(), sequence: 1, hashes: 2, coins };
-    tokio::runtime::Runtime::new().unwrap().block_on(store.add(&batch)).unwrap();
+    add_coins(&store, 2, coins);
 
     let service = start(store);
-    let answer = get(&service, &format!("/coins/{sum}"));
-    let text = answer.text();
-    assert_eq!(answer.status, 200, "{text}");
-    assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
+    let response = get(&service, &format!("/coins/{sum}"));
+    let text = response.text();
+    assert_eq!(response.status, 200, "{text}");
+    assert_eq!(response.header("content-type"), Some("text/plain; charset=utf-8"));
     for part in [&format!("key:    {sum}\n"), &"07".repeat(32), &format!("sha256: {sum}\n"), "yes"]
     {
         assert!(text.contains(part), "{part} in {text}");
@@ -40,19 +39,20 @@ fn a_coin_shows_its_bytes_and_whether_they_are_what_its_key_says() {
 }
 
 #[test]
-fn only_hashes_have_coins_and_only_coins_have_answers() {
+fn unknown_hashes_are_404_and_invalid_ones_are_400() {
     let service = start(memory());
     assert_eq!(get(&service, &format!("/coins/{KEY}")).status, 404);
     let (upper, long) = (KEY.to_uppercase(), format!("{KEY}0"));
-    for wrong in ["0", &KEY[1..], &upper, &long, "%00", "%ff", "..%2f..%2fjson", &"%30".repeat(63)]
+    for invalid in
+        ["0", &KEY[1..], &upper, &long, "%00", "%ff", "..%2f..%2fjson", &"%30".repeat(63)]
     {
-        let answer = get(&service, &format!("/coins/{wrong}"));
-        assert_eq!(answer.status, 400, "{wrong}: {}", answer.text());
+        let response = get(&service, &format!("/coins/{invalid}"));
+        assert_eq!(response.status, 400, "{invalid}: {}", response.text());
     }
 }
 
 #[test]
-fn whatever_is_in_the_wallet_is_shown_as_it_is() {
+fn an_invalid_coin_in_the_wallet_is_shown_unchanged() {
     let Some(redis) = Redis::start() else { return };
     redis.cli(&["HSET", "wallet", KEY, ""]);
     let service = start_on(&redis.url());
@@ -61,29 +61,30 @@ fn whatever_is_in_the_wallet_is_shown_as_it_is() {
 }
 
 #[test]
-fn many_coins_are_looked_up_at_once_and_none_while_redis_is_away() {
+fn concurrent_coin_requests_succeed_and_fail_while_redis_hangs() {
     let Some(redis) = Redis::start() else { return };
     for coin in 0..250 {
         redis.cli(&["HSET", "wallet", &format!("{coin:064x}"), &format!("bytes of {coin}")]);
     }
     let service = start_on(&redis.url());
-    let ask =
-        |coin: u32| http::ask(service.address, &format!("GET /coins/{coin:064x}"), b"").unwrap();
+    let request = |coin: u32| {
+        Client::start(service.address, &format!("GET /coins/{coin:064x}"), b"").unwrap()
+    };
     let started = Instant::now();
-    let askers: Vec<_> = (0..260).map(ask).collect();
-    for (coin, asker) in askers.into_iter().enumerate() {
-        let answer = http::answer(asker).unwrap();
-        assert_eq!(answer.status, if coin < 250 { 200 } else { 404 }, "{coin}");
+    let requests: Vec<_> = (0..260).map(request).collect();
+    for (coin, request) in requests.into_iter().enumerate() {
+        let response = request.finish().unwrap();
+        assert_eq!(response.status, if coin < 250 { 200 } else { 404 }, "{coin}");
         let bytes: String =
             format!("bytes of {coin}").bytes().map(|b| format!("{b:02x}")).collect();
-        assert!(coin >= 250 || answer.text().contains(&format!("bytes:  {bytes}\n")), "{coin}");
+        assert!(coin >= 250 || response.text().contains(&format!("bytes:  {bytes}\n")), "{coin}");
     }
     assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
 
     let id = crate::process_id(&redis);
     signal("STOP", &id);
-    let answer = get(&service, &format!("/coins/{KEY}"));
+    let response = get(&service, &format!("/coins/{KEY}"));
     signal("CONT", &id);
-    assert_eq!(answer.status, 503);
-    assert!(answer.text().contains("redis"), "{}", answer.text());
+    assert_eq!(response.status, 503);
+    assert!(response.text().contains("redis"), "{}", response.text());
 }

@@ -1,4 +1,4 @@
-//! The counters, as `/json` tells them.
+//! The counters at `/json`.
 
 use std::{
     thread,
@@ -9,40 +9,40 @@ use axum::{body::Body, extract::Request};
 use chassis::defaults;
 use serde_json::Value;
 use store::Store;
-use testkit::{PATIENCE, Redis, eventually, http};
+use testkit::{Client, Redis, TIMEOUT, eventually};
 use tower::ServiceExt;
 
 use crate::{add, get, json, memory, now, process_id, reads, signal, start, start_on};
 
 #[test]
-fn json_tells_coins_hashes_and_when_they_were_read() {
+fn json_has_coins_hashes_and_the_time_of_the_reading() {
     let store = memory();
     let before = now();
     let service = start(store.clone());
-    let answer = get(&service, "/json");
-    assert_eq!(answer.header("content-type"), Some("application/json"));
-    let text = answer.text();
+    let response = get(&service, "/json");
+    assert_eq!(response.header("content-type"), Some("application/json"));
+    let text = response.text();
     assert!(text.starts_with(r#"{"coins":0,"hashes":null,"now":"#), "{text}");
     let read = json(&service)["now"].as_f64().unwrap();
     assert!(before <= read && read <= now(), "{text}");
     assert!(text.split_once("now\":").unwrap().1.contains('.'), "no fraction: {text}");
 
     add(&store, 42);
-    eventually(PATIENCE, "the new count", || {
+    eventually(TIMEOUT, "the new count", || {
         get(&service, "/json").text().starts_with(r#"{"coins":1,"hashes":"42","now":"#)
     });
 }
 
 #[test]
-fn json_reads_what_is_in_redis() {
+fn json_has_the_counters_of_redis() {
     let Some(redis) = Redis::start() else { return };
     let service = start_on(&redis.url());
     let first = json(&service);
     assert_eq!((&first["coins"], &first["hashes"]), (&0.into(), &Value::Null));
-    // More than a number in JavaScript can hold.
+    // More than a number in JavaScript can represent.
     redis.cli(&["SET", "hashes", "9007199254740993"]);
     redis.cli(&["HSET", "wallet", "01", "bytes", "02", "bytes"]);
-    eventually(PATIENCE, "the new count", || {
+    eventually(TIMEOUT, "the new count", || {
         let reading = json(&service);
         (&reading["coins"], &reading["hashes"]) == (&2.into(), &"9007199254740993".into())
     });
@@ -55,9 +55,9 @@ fn a_reading_is_never_older_than_half_a_second() {
     let started = Instant::now();
     let mut readings = Vec::new();
     while started.elapsed() < Duration::from_millis(1500) {
-        let asked = now();
+        let before = now();
         let read = json(&service)["now"].as_f64().unwrap();
-        assert!(asked - read <= 0.5, "{} s old", asked - read);
+        assert!(before - read <= 0.5, "{} s old", before - read);
         readings.push(read);
         thread::sleep(Duration::from_millis(10));
     }
@@ -71,32 +71,31 @@ fn a_reading_is_never_older_than_half_a_second() {
 }
 
 #[test]
-fn redis_is_read_three_times_a_second_at_most_whoever_asks_and_leaves() {
+fn redis_is_read_at_most_three_times_a_second_with_any_number_of_clients() {
     let Some(redis) = Redis::start() else { return };
     let service = start_on(&redis.url());
     json(&service);
     let (started, before) = (Instant::now(), reads(&redis));
     let address = service.address;
     let in_time = || started.elapsed() < Duration::from_secs(2);
-    let asked: usize = thread::scope(|scope| {
-        let patient =
-            || while_asking(in_time, || assert_eq!(http::get(address, "/json").status, 200));
-        let hasty = || while_asking(in_time, || drop(http::ask(address, "GET /json", b"")));
-        let page = || while_asking(in_time, || drop(http::get(address, "/index.html")));
-        let mut askers: Vec<_> = (0..20).map(|_| scope.spawn(patient)).collect();
-        askers.extend((0..10).map(|_| scope.spawn(hasty)));
-        askers.push(scope.spawn(page));
-        askers.into_iter().map(|asker| asker.join().unwrap()).sum()
+    let requests: usize = thread::scope(|scope| {
+        let reads = || repeat(in_time, || assert_eq!(Client::get(address, "/json").status, 200));
+        let disconnects = || repeat(in_time, || drop(Client::start(address, "GET /json", b"")));
+        let page = || repeat(in_time, || drop(Client::get(address, "/index.html")));
+        let mut clients: Vec<_> = (0..20).map(|_| scope.spawn(reads)).collect();
+        clients.extend((0..10).map(|_| scope.spawn(disconnects)));
+        clients.push(scope.spawn(page));
+        clients.into_iter().map(|client| client.join().unwrap()).sum()
     });
-    let made = f64::from(reads(&redis) - before);
-    let most = 3.0 * started.elapsed().as_secs_f64() + 1.0;
-    assert!(made <= most, "{made} readings, {most} allowed");
-    assert!(made >= 3.0, "{made} readings for two seconds");
-    assert!(asked > 100, "only {asked} asked");
+    let readings = f64::from(reads(&redis) - before);
+    let limit = 3.0 * started.elapsed().as_secs_f64() + 1.0;
+    assert!(readings <= limit, "{readings} readings, {limit} allowed");
+    assert!(readings >= 3.0, "{readings} readings for two seconds");
+    assert!(requests > 100, "only {requests} requests");
 }
 
 #[test]
-fn askers_that_leave_before_the_answer_make_redis_work_no_more() {
+fn clients_that_disconnect_early_cause_no_additional_readings() {
     let Some(redis) = Redis::start() else { return };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let router = {
@@ -104,31 +103,31 @@ fn askers_that_leave_before_the_answer_make_redis_work_no_more() {
         let store = Store::redis(&redis.url().parse().unwrap()).unwrap();
         webui::router(&defaults(), store, Default::default(), Default::default()).unwrap()
     };
-    let ask = || router.clone().oneshot(Request::get("/json").body(Body::empty()).unwrap());
-    assert_eq!(runtime.block_on(ask()).unwrap().status(), 200);
+    let request = || router.clone().oneshot(Request::get("/json").body(Body::empty()).unwrap());
+    assert_eq!(runtime.block_on(request()).unwrap().status(), 200);
 
     let (started, before) = (Instant::now(), reads(&redis));
     let id = process_id(&redis);
     signal("STOP", &id);
     runtime.block_on(async {
         while started.elapsed() < Duration::from_secs(2) {
-            // In process, because a server need not notice that a client has left.
-            let _ = tokio::time::timeout(Duration::from_millis(10), ask()).await;
+            // In process, because a server may not notice that a client disconnected.
+            let _ = tokio::time::timeout(Duration::from_millis(10), request()).await;
         }
     });
     signal("CONT", &id);
-    let made = f64::from(reads(&redis) - before);
-    let most = 3.0 * started.elapsed().as_secs_f64() + 1.0;
-    assert!(made >= 1.0 && made <= most, "{made} readings, {most} allowed");
+    let readings = f64::from(reads(&redis) - before);
+    let limit = 3.0 * started.elapsed().as_secs_f64() + 1.0;
+    assert!(readings >= 1.0 && readings <= limit, "{readings} readings, {limit} allowed");
 }
 
-/// Does something again and again, and says how often.
-fn while_asking(in_time: impl Fn() -> bool, ask: impl Fn()) -> usize {
-    let mut asked = 0;
+/// Repeats a request and returns the number of requests.
+fn repeat(in_time: impl Fn() -> bool, request: impl Fn()) -> usize {
+    let mut requests = 0;
     while in_time() {
-        ask();
-        asked += 1;
+        request();
+        requests += 1;
         thread::sleep(Duration::from_millis(10));
     }
-    asked
+    requests
 }

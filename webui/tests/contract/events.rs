@@ -1,4 +1,4 @@
-//! The stream of events: once a second, the same for everybody, to the end of the service.
+//! The stream of events.
 
 use std::{
     io::{BufRead, BufReader},
@@ -8,16 +8,16 @@ use std::{
 };
 
 use prometheus_client::registry::Registry;
-use testkit::{Client, PATIENCE, Redis, Service, eventually, http};
+use testkit::{Client, Redis, Service, TIMEOUT, eventually};
 
 use crate::{add, get, memory, reads, start, start_on};
 
-/// A browser that listens.
+/// A client of the stream.
 struct Stream(BufReader<TcpStream>);
 
 impl Stream {
     fn open(address: SocketAddr) -> Self {
-        let mut stream = BufReader::new(http::ask(address, "GET /events", b"").unwrap());
+        let mut stream = Client::start(address, "GET /events", b"").unwrap().into_reader();
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
             assert!(stream.read_line(&mut head).unwrap() > 0, "{head}");
@@ -30,12 +30,12 @@ impl Stream {
         Self(stream)
     }
 
-    /// The data of the next event, or nothing at the end of the stream.
+    /// The data of the next event; none at the end of the stream.
     fn next(&mut self) -> Option<String> {
         let mut lines = Vec::new();
         loop {
             let mut line = String::new();
-            // Chunks have lines of their own, which hold a size.
+            // The lines between the chunks contain their sizes.
             if self.0.read_line(&mut line).unwrap() == 0 {
                 return None;
             }
@@ -51,15 +51,15 @@ impl Stream {
 }
 
 #[test]
-fn an_event_comes_at_once_and_then_every_second() {
+fn an_event_is_sent_at_once_and_then_every_second() {
     let store = memory();
     add(&store, 42);
     let service = start(store);
-    eventually(PATIENCE, "the count", || get(&service, "/fragment").text().contains(">42<"));
+    eventually(TIMEOUT, "the count", || get(&service, "/fragment").text().contains(">42<"));
     let mut stream = Stream::open(service.address);
     let first = stream.next().unwrap();
     assert!(first.starts_with("<section") && first.contains(">42<"), "{first}");
-    // The best of five, for noise.
+    // The fastest of five, against noise.
     let took = (0..5).map(|_| {
         let opened = Instant::now();
         Stream::open(service.address).next().unwrap();
@@ -78,22 +78,22 @@ fn an_event_comes_at_once_and_then_every_second() {
 }
 
 #[test]
-fn everybody_is_told_the_same() {
+fn all_clients_get_the_same_events() {
     let service = start(memory());
     let mut streams: Vec<_> = (0..20).map(|_| Stream::open(service.address)).collect();
-    let heard: Vec<Vec<_>> =
+    let received: Vec<Vec<_>> =
         streams.iter_mut().map(|stream| (0..4).map(|_| stream.next().unwrap()).collect()).collect();
-    // Each rendering has its own time, so the same text is the same rendering.
-    for other in &heard[1..] {
-        assert!(other.iter().filter(|event| heard[0].contains(event)).count() >= 2);
+    // Each rendering contains its time, so equal texts are the same rendering.
+    for other in &received[1..] {
+        assert!(other.iter().filter(|event| received[0].contains(event)).count() >= 2);
     }
 }
 
 #[test]
-fn a_client_that_takes_nothing_holds_nobody_up() {
+fn a_client_that_stops_reading_does_not_delay_others() {
     let service = start(memory());
-    let mut lazy: Vec<_> = (0..10).map(|_| Client::connect(service.address)).collect();
-    for client in &mut lazy {
+    let mut stalled: Vec<_> = (0..10).map(|_| Client::connect(service.address)).collect();
+    for client in &mut stalled {
         client.send("GET /events HTTP/1.1\r\nHost: webui\r\n\r\n");
     }
     let mut stream = Stream::open(service.address);
@@ -115,7 +115,7 @@ fn streams_end_when_the_service_stops() {
 }
 
 #[test]
-fn prometheus_learns_what_was_read_and_who_listens() {
+fn counters_and_streams_are_metrics() {
     let mut registry = Registry::default();
     let metrics = webui::Metrics::register(&mut registry);
     let value = |name: &str| -> f64 {
@@ -132,15 +132,15 @@ fn prometheus_learns_what_was_read_and_who_listens() {
     });
     let streams = || value("webui_event_streams");
     let open: Vec<_> = (0..3).map(|_| Stream::open(service.address)).collect();
-    eventually(PATIENCE, "a reading", || value("webui_hashes") == 42.0);
+    eventually(TIMEOUT, "a reading", || value("webui_hashes") == 42.0);
     assert_eq!((value("webui_coins"), value("webui_workers"), streams()), (1.0, 0.0, 3.0));
     assert!((crate::now() - value("webui_last_reading_timestamp_seconds")).abs() < 5.0);
     drop(open);
-    eventually(PATIENCE, "an end of the streams", || streams() == 0.0);
+    eventually(TIMEOUT, "the end of the streams", || streams() == 0.0);
 }
 
 #[test]
-fn redis_is_read_three_times_a_second_at_most_with_streams_polls_and_coins_together() {
+fn redis_is_read_at_most_three_times_a_second_with_streams_polls_and_coins() {
     let Some(redis) = Redis::start() else { return };
     let service = start_on(&redis.url());
     let address = service.address;
@@ -148,25 +148,25 @@ fn redis_is_read_three_times_a_second_at_most_with_streams_polls_and_coins_toget
     streams.iter_mut().for_each(|stream| drop(stream.next()));
     let (started, before) = (Instant::now(), reads(&redis));
     let in_time = || started.elapsed() < Duration::from_secs(3);
-    let answered = thread::scope(|scope| {
-        let ask = |path: String| {
-            let mut answers = 0;
+    let responses = thread::scope(|scope| {
+        let request = |path: String| {
+            let mut responses = 0;
             while in_time() {
-                assert!([200, 404].contains(&http::get(address, &path).status), "{path}");
-                answers += 1;
+                assert!([200, 404].contains(&Client::get(address, &path).status), "{path}");
+                responses += 1;
             }
-            answers
+            responses
         };
         let coins = (0..20).map(|coin| format!("/coins/{coin:064x}"));
         let paths = coins.chain((0..10).map(|_| "/json".to_owned()));
-        let askers: Vec<_> = paths.map(|path| scope.spawn(move || ask(path))).collect();
+        let clients: Vec<_> = paths.map(|path| scope.spawn(move || request(path))).collect();
         for stream in &mut streams {
             assert!(stream.next().is_some());
         }
-        askers.into_iter().map(|asker| asker.join().unwrap()).sum::<u32>()
+        clients.into_iter().map(|client| client.join().unwrap()).sum::<u32>()
     });
-    let made = f64::from(reads(&redis) - before);
-    let most = 3.0 * started.elapsed().as_secs_f64() + 1.0;
-    assert!(made >= 3.0 && made <= most, "{made} readings, {most} allowed");
-    assert!(answered > 100, "only {answered} answers");
+    let readings = f64::from(reads(&redis) - before);
+    let limit = 3.0 * started.elapsed().as_secs_f64() + 1.0;
+    assert!(readings >= 3.0 && readings <= limit, "{readings} readings, {limit} allowed");
+    assert!(responses > 100, "only {responses} responses");
 }

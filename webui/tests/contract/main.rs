@@ -1,23 +1,19 @@
-//! What webui answers over real sockets, with a real redis and without one.
+//! Tests of webui over real sockets, with and without a real Redis.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod coins;
 mod counters;
 mod events;
+mod outages;
 mod page;
-mod redis_away;
 
-use std::{path::Path, process::Command, time::SystemTime};
+use std::{path::Path, process::Command, sync::Arc, time::SystemTime};
 
 use chassis::{Limits, defaults};
 use serde_json::Value;
 use store::{Batch, Coin, Store};
-use testkit::{
-    Process, Redis, Service, build,
-    http::{self, Answer},
-    metrics,
-};
+use testkit::{Client, Process, Redis, Response, Service, build, metrics};
 
 fn start_with(settings: &webui::Settings, store: impl FnOnce() -> Store) -> Service {
     Service::start(Limits::default(), |stop| {
@@ -31,7 +27,7 @@ fn start(store: Store) -> Service {
 
 fn start_on(url: &str) -> Service {
     let url = url.parse().unwrap();
-    // A client of redis is made within a runtime.
+    // Creating a Redis client needs a runtime.
     start_with(&defaults(), || Store::redis(&url).unwrap())
 }
 
@@ -43,19 +39,23 @@ fn start_with_files(folder: &Path) -> Service {
     start_with(&webui::Settings { files: Some(folder.to_owned()) }, memory)
 }
 
-fn get(service: &Service, path: &str) -> Answer {
-    http::get(service.address, path)
+fn get(service: &Service, path: &str) -> Response {
+    Client::get(service.address, path)
 }
 
 fn json(service: &Service) -> Value {
-    let answer = get(service, "/json");
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    serde_json::from_slice(&answer.body).unwrap()
+    let response = get(service, "/json");
+    assert_eq!(response.status, 200, "{}", response.text());
+    serde_json::from_slice(&response.body).unwrap()
 }
 
 fn add(store: &Store, hashes: u64) {
     let coin = Coin { hash: "0".repeat(64), bytes: [7; 32] };
-    let batch = Batch { run: "test".to_owned(), sequence: 1, hashes, coins: vec![coin] };
+    add_coins(store, hashes, vec![coin]);
+}
+
+fn add_coins(store: &Store, hashes: u64, coins: Vec<Coin>) {
+    let batch = Arc::new(Batch { run: "test".to_owned(), sequence: 1, hashes, coins });
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(store.add(&batch)).unwrap();
 }
@@ -70,10 +70,11 @@ fn process_id(redis: &Redis) -> String {
     id.unwrap().trim().to_owned()
 }
 
-/// How often redis has been asked for the coins.
+/// The number of times that the number of coins was read from Redis.
 fn reads(redis: &Redis) -> u32 {
     let stats = redis.cli(&["INFO", "commandstats"]);
-    let calls = stats.split_once("cmdstat_hlen:calls=").and_then(|(_, rest)| rest.split_once(','));
+    let calls =
+        stats.split_once("cmdstat_hlen:calls=").and_then(|(_, calls)| calls.split_once(','));
     calls.unwrap().0.parse().unwrap()
 }
 
@@ -83,7 +84,7 @@ fn signal(name: &str, id: &str) {
 }
 
 #[test]
-fn prometheus_learns_which_program_it_is() {
+fn the_version_of_the_program_is_a_metric() {
     let webui = Process::service(env!("CARGO_BIN_EXE_webui"), &[]);
     let metrics = metrics(webui.address("ADMIN_LISTEN"));
     assert_eq!(metrics[&build("webui")], 1.0);

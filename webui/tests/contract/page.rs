@@ -4,18 +4,18 @@ use std::fs;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use sha2::{Digest, Sha256};
-use testkit::{PATIENCE, eventually, request};
+use testkit::{Client, TIMEOUT, eventually};
 
 use crate::{add, get, memory, start, start_with_files};
 
 #[test]
-fn the_root_leads_to_the_page_behind_any_prefix() {
-    let answer = get(&start(memory()), "/");
-    assert_eq!((answer.status, answer.header("location")), (302, Some("index.html")));
+fn the_root_redirects_to_a_relative_url() {
+    let response = get(&start(memory()), "/");
+    assert_eq!((response.status, response.header("location")), (302, Some("index.html")));
 }
 
 #[test]
-fn every_url_is_relative_and_leads_somewhere() {
+fn every_url_is_relative_and_exists() {
     let folder = tempfile::tempdir().unwrap();
     let service = start_with_files(folder.path());
     let page = get(&service, "/index.html").text();
@@ -27,18 +27,18 @@ fn every_url_is_relative_and_leads_somewhere() {
         for absolute in ["://", "=\"/", "='/", "=/", "(\"/", "('/", "(/", "`/", "url("] {
             assert!(!text.contains(absolute), "{absolute} in {text}");
         }
-        for before in ["href=\"", "src=\"", "fetch(\"", "ask(\"", "EventSource(\""] {
+        for before in ["href=\"", "src=\"", "fetch(\"", "request(\"", "EventSource(\""] {
             let after = text.split(before).skip(1);
-            urls.extend(after.map(|rest| rest.split('"').next().unwrap()));
+            urls.extend(after.map(|text| text.split('"').next().unwrap()));
         }
     }
     urls.sort();
     urls.dedup();
     assert_eq!(urls, ["dashboard.js", "events", "favicon.svg", "fragment", "json"]);
     for url in urls {
-        // HEAD, because /events does not end.
-        let answer = request(service.address, "HEAD", &format!("/{url}"));
-        assert_eq!(answer.status, 200, "{url}");
+        // HEAD, because /events never ends.
+        let response = Client::request(service.address, "HEAD", &format!("/{url}"));
+        assert_eq!(response.status, 200, "{url}");
     }
 }
 
@@ -47,19 +47,19 @@ fn the_page_shows_the_counters() {
     let store = memory();
     add(&store, 4242);
     let service = start(store);
-    eventually(PATIENCE, "the count", || {
+    eventually(TIMEOUT, "the count", || {
         get(&service, "/fragment").text().contains(r#"<dd id="hashes">4,242</dd>"#)
     });
     let page = get(&service, "/index.html");
     assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
     assert!(page.text().contains(r#"<dd id="hashes">4,242</dd>"#));
     assert!(!page.text().contains("<!-- dashboard -->"));
-    let head = request(service.address, "HEAD", "/index.html");
+    let head = Client::request(service.address, "HEAD", "/index.html");
     assert_eq!((head.status, head.body.len()), (200, 0));
 }
 
 #[test]
-fn every_answer_is_safe_to_show() {
+fn every_response_has_safe_headers() {
     let folder = tempfile::tempdir().unwrap();
     let service = start_with_files(folder.path());
     for (path, content_type) in [
@@ -69,17 +69,17 @@ fn every_answer_is_safe_to_show() {
         ("/dashboard.js", "text/javascript"),
         ("/favicon.svg", "image/svg+xml"),
     ] {
-        let answer = get(&service, path);
-        assert_eq!(answer.status, 200, "{path}");
-        assert_eq!(answer.header("content-type"), Some(content_type), "{path}");
-        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
-        assert_eq!(answer.header("cache-control"), Some("no-cache"), "{path}");
+        let response = get(&service, path);
+        assert_eq!(response.status, 200, "{path}");
+        assert_eq!(response.header("content-type"), Some(content_type), "{path}");
+        assert_eq!(response.header("x-content-type-options"), Some("nosniff"), "{path}");
+        assert_eq!(response.header("cache-control"), Some("no-cache"), "{path}");
     }
     assert_eq!(get(&service, "/nowhere").status, 404);
 }
 
 #[test]
-fn the_policy_allows_the_style_of_the_page_as_served() {
+fn the_policy_allows_the_style_of_the_served_page() {
     let folder = tempfile::tempdir().unwrap();
     let service = start_with_files(folder.path());
     let mut policies = Vec::new();
@@ -118,7 +118,7 @@ fn a_change_in_the_folder_shows_on_reload() {
     fs::write(file("extra.css"), "a{}").unwrap();
     let extra = get(&service, "/extra.css");
     assert_eq!((extra.text().as_str(), extra.header("content-type")), ("a{}", Some("text/css")));
-    // What the folder lacks is still in the binary.
+    // Files that the folder lacks are served from the binary.
     assert!(get(&service, "/dashboard.js").text().contains("fetch("));
 
     fs::remove_file(file("index.html")).unwrap();
@@ -126,7 +126,7 @@ fn a_change_in_the_folder_shows_on_reload() {
 }
 
 #[test]
-fn nothing_outside_the_folder_is_served() {
+fn files_outside_the_folder_are_not_served() {
     let parent = tempfile::tempdir().unwrap();
     fs::write(parent.path().join("secret"), "secret").unwrap();
     let folder = parent.path().join("files");
@@ -134,13 +134,13 @@ fn nothing_outside_the_folder_is_served() {
     let service = start_with_files(&folder);
     let absolute = format!("/{}", parent.path().join("secret").display());
     for path in ["/../secret", "/%2e%2e/secret", "/..%2fsecret", "/x/../../secret", &absolute] {
-        let answer = get(&service, path);
-        assert_eq!((answer.status, answer.text().contains("secret")), (404, false), "{path}");
+        let response = get(&service, path);
+        assert_eq!((response.status, response.text().contains("secret")), (404, false), "{path}");
     }
 }
 
 #[test]
-fn a_folder_that_cannot_be_read_is_an_error_that_names_the_setting() {
+fn the_error_for_an_unreadable_folder_names_the_setting() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("missing");
     let runtime = tokio::runtime::Runtime::new().unwrap();
