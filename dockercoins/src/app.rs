@@ -8,34 +8,34 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use chassis::{Http, Limits, SettingError, Shutdown};
+use chassis::{HttpMetrics, Limits, SettingError, Shutdown};
 use tokio::{net::TcpListener, task::JoinSet};
 use tracing::{Instrument, Span, error_span};
-use worker::{Connections, Insight, Resolver, Worker};
+use worker::{Client, ConnectionMode, Resolver, Stats, Worker};
 
 use crate::{Settings, Summary};
 
 /// The running application.
 pub struct App {
-    /// Where the page is.
+    /// The address of the page.
     pub webui: SocketAddr,
-    /// Where each rng is.
+    /// The address of each rng.
     pub rngs: Vec<SocketAddr>,
-    /// Where hasher is.
+    /// The address of hasher.
     pub hasher: SocketAddr,
-    /// Where the admin endpoints are.
+    /// The address of the admin endpoints.
     pub admin: SocketAddr,
     started: Instant,
-    workers: Vec<Arc<Worker<worker::Http>>>,
+    workers: Vec<Arc<Worker<Client>>>,
     mining: JoinSet<()>,
     services: JoinSet<()>,
-    /// The services stop after the workers, which need them to the end.
+    /// The services stop after the workers, which need them until then.
     services_shutdown: Shutdown,
 }
 
 impl App {
-    /// Starts every part; mining ends with `shutdown`. Fails when a port or the store cannot be
-    /// had.
+    /// Starts every part; mining ends with `shutdown`. Fails when a port or the store is not
+    /// available.
     pub async fn start(settings: &Settings, version: &str, shutdown: &Shutdown) -> Result<Self> {
         let (webui_listener, webui) = bind("--webui-port", settings.webui_port, "webui", 1)?;
         let (hasher_listener, hasher) = bind("--hasher-port", settings.hasher_port, "hasher", 1)?;
@@ -54,22 +54,24 @@ impl App {
             rng_settings.delay = Duration::ZERO;
             hasher_settings.delay = Duration::ZERO;
             worker_settings.delay = Duration::ZERO;
-            worker_settings.connections = Connections::KeepAlive;
+            worker_settings.connections = ConnectionMode::KeepAlive;
         }
 
         let services_shutdown = Shutdown::new(shutdown.timeout);
         let stop = &services_shutdown.stop;
         let mut services = JoinSet::new();
         let mut registry = chassis::registry("dockercoins", version);
-        let http = Http::register(&mut registry);
+        let http_metrics = HttpMetrics::register(&mut registry);
         let rng_metrics = rng::Metrics::register(&mut registry);
         let webui_metrics = webui::Metrics::register(&mut registry);
         let worker_metrics = worker::Metrics::register(&mut registry);
         store.register(&mut registry);
         chassis::serve_admin(admin_listener, registry, version.to_owned(), shutdown);
+        // All servers share the open files of this process.
+        let limits = Limits::shared_by(rngs.len() + 2);
         let mut serve = |service, number, listener, router| {
-            let (limits, shutdown) = (Limits::default(), services_shutdown.clone());
-            let served = chassis::serve(listener, router, http.of(service), limits, shutdown);
+            let (metrics, shutdown) = (http_metrics.of(service), services_shutdown.clone());
+            let served = chassis::serve(listener, router, metrics, limits, shutdown);
             services.spawn(served.instrument(part(service, number)));
         };
         for ((listener, _), number) in rng_listeners.into_iter().zip(1..) {
@@ -86,9 +88,9 @@ impl App {
         let mut mining = JoinSet::new();
         for number in 1..=settings.workers.get().into() {
             let (name, version) = (format!("worker_{number}"), version.to_owned());
-            let insight = Insight::new(name, version, worker_metrics.clone());
-            let peers = worker::Http::new(&worker_settings, resolver.clone())?;
-            let worker = Worker::new(worker_settings.clone(), peers, store.clone(), insight)?;
+            let client = Client::new(&worker_settings, resolver.clone(), &worker_metrics)?;
+            let stats = Stats::new(name, version, worker_metrics.clone());
+            let worker = Worker::new(worker_settings.clone(), client, store.clone(), stats)?;
             let run = worker.clone().run(shutdown.stop.clone(), shutdown.timeout);
             mining.spawn(run.instrument(part("worker", number)));
             workers.push(worker);
@@ -108,8 +110,8 @@ impl App {
         })
     }
 
-    /// Waits until the workers have stopped, then stops the services. Fails at once when a part
-    /// dies on its own.
+    /// Waits until the workers have stopped, then stops the services. Fails at once when a part ends
+    /// before it is stopped.
     pub async fn wait(mut self) -> Result<Summary> {
         loop {
             tokio::select! {
@@ -142,12 +144,12 @@ fn bind(
     Ok((listener, address))
 }
 
-/// The span that gives the log lines of a part their prefix, whatever the level of the logs.
+/// The span that gives the log lines of a part their prefix, at any log level.
 fn part(service: &str, number: usize) -> Span {
     error_span!("part", service = %format_args!("{service}_{number}"))
 }
 
-/// The name service of the application: as in a container network, one name has many addresses.
+/// The name service of the application: as in a container network, a name may have many addresses.
 fn names(names: &[(&str, Vec<SocketAddr>)]) -> Resolver {
     let names: HashMap<String, Vec<SocketAddr>> =
         names.iter().map(|(name, addresses)| ((*name).to_owned(), addresses.clone())).collect();

@@ -1,5 +1,4 @@
-//! The whole of DockerCoins in one process. Its parts still speak HTTP to each other on loopback,
-//! as they do in containers.
+//! The whole of DockerCoins in one process. Its parts still use HTTP on loopback, as in containers.
 
 mod app;
 mod settings;

@@ -33,22 +33,12 @@ async fn run(mut settings: Settings) -> Result<()> {
     trace::export("dockercoins", &settings.shared.dockercoins_version)?;
     let shutdown = chassis::prepare(&settings.shared)?;
     let app = App::start(&settings.app, &settings.shared.dockercoins_version, &shutdown).await?;
-    let say = match settings.shared.log_format {
-        LogFormat::Text => print,
-        LogFormat::Json => log,
+    let say = |line: &str| match settings.shared.log_format {
+        // A closed stdout is no reason to stop mining.
+        LogFormat::Text => drop(writeln!(std::io::stdout(), "{line}")),
+        LogFormat::Json => tracing::info!("{line}"),
     };
     say(&format!("DockerCoins is mining: http://localhost:{}/", app.webui.port()));
     say(&app.wait().await?.to_string());
     Ok(())
-}
-
-/// Writes a line for people. Nobody reading is no reason to fail.
-fn print(line: &str) {
-    let mut stdout = std::io::stdout();
-    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
-}
-
-/// Writes a line for machines.
-fn log(line: &str) {
-    tracing::info!("{line}");
 }

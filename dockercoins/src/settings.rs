@@ -1,4 +1,4 @@
-//! What the application in one process can be told.
+//! The settings of the application in one process.
 
 use std::{
     env,
@@ -10,7 +10,7 @@ use anyhow::Result;
 use chassis::SettingError;
 use store::{RedisUrl, Store};
 
-/// What the application can be told.
+/// The settings of the application.
 #[derive(clap::Args, Clone)]
 #[group(skip)]
 pub struct Settings {
@@ -20,16 +20,16 @@ pub struct Settings {
     /// Number of rngs behind the name rng.
     #[arg(long, default_value = "1", value_parser = chassis::parse_count)]
     pub rngs: NonZero<u16>,
-    /// No simulated delays, kept connections, no access lines.
+    /// No simulated delays, keep-alive connections, no access lines.
     #[arg(long)]
     pub fast: bool,
-    /// Keep the coins in this Redis instead of a file, such as redis://localhost:6379.
+    /// Store the coins in this Redis instead of a file, such as redis://localhost:6379.
     #[arg(long, value_name = "URL", conflicts_with = "data")]
     pub redis: Option<RedisUrl>,
-    /// Keep the coins in this file [default: dockercoins.redb in $XDG_DATA_HOME/dockercoins].
+    /// Store the coins in this file [default: dockercoins.redb in $XDG_DATA_HOME/dockercoins].
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
-    /// Port of the page on loopback; 0 is any free one, here and below.
+    /// Port of the page on loopback; 0 means any free port, here and below.
     #[arg(long, value_name = "PORT", default_value = "8000", value_parser = chassis::parse_port)]
     pub webui_port: u16,
     /// Port of the first rng on loopback.
@@ -41,7 +41,7 @@ pub struct Settings {
     /// Port of the admin endpoints on loopback.
     #[arg(long, value_name = "PORT", default_value = "9000", value_parser = chassis::parse_port)]
     pub admin_port: u16,
-    /// What webui can be told.
+    /// The settings of webui.
     #[command(flatten)]
     pub webui: webui::Settings,
 }
@@ -55,12 +55,12 @@ impl Settings {
             Some(path) => path.clone(),
             None => default_file()?,
         };
-        let wrong = |error| {
+        let unusable = |error| {
             SettingError::new(format!(
                 "--data: {error:#}; free it or choose another, such as --data=/tmp/coins.redb"
             ))
         };
-        Ok(Store::file(&path).map_err(wrong)?)
+        Ok(Store::file(&path).map_err(unusable)?)
     }
 }
 

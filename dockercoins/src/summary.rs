@@ -1,11 +1,11 @@
-//! What the application says when it ends.
+//! The summary of a run, which the application prints at its end.
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use store::StageTimes;
-use worker::{Http, Worker};
+use store::Stage;
+use worker::{Client, Worker};
 
-/// What was mined, how fast, and where the time went.
+/// What was mined, how fast, and how the time was spent.
 pub struct Summary {
     /// How long the application ran.
     pub elapsed: Duration,
@@ -18,26 +18,27 @@ pub struct Summary {
 }
 
 impl Summary {
-    pub(crate) fn new(elapsed: Duration, workers: &[Arc<Worker<Http>>]) -> Self {
-        let totals: Vec<_> = workers.iter().map(|worker| worker.total()).collect();
-        let hashes: u64 = totals.iter().map(|total| total.0).sum();
-        let mean = |stage: fn(&StageTimes) -> f64| {
-            let seconds = workers.iter().map(|worker| stage(&worker.insight().stages()));
-            seconds.sum::<f64>() * 1000.0 / hashes.max(1) as f64
+    pub(crate) fn new(elapsed: Duration, workers: &[Arc<Worker<Client>>]) -> Self {
+        let totals = || workers.iter().map(|worker| worker.totals());
+        let hashes = totals().map(|totals| totals.hashes).sum();
+        let mean = |(name, stage)| {
+            let seconds = workers.iter().map(|worker| worker.stats().stage_times()[stage]);
+            (name, seconds.sum::<f64>() * 1000.0 / std::cmp::max(hashes, 1) as f64)
         };
+        let stages = [
+            ("pause", Stage::Pause),
+            ("rng queue", Stage::RngQueue),
+            ("rng delay", Stage::RngDelay),
+            ("hasher delay", Stage::HasherDelay),
+            ("work", Stage::Work),
+            ("network", Stage::Network),
+            ("store", Stage::Redis),
+        ];
         Self {
             elapsed,
             hashes,
-            coins: totals.iter().map(|total| total.1).sum(),
-            stages: vec![
-                ("pause", mean(|stages| stages.pause)),
-                ("rng queue", mean(|stages| stages.rng_queue)),
-                ("rng delay", mean(|stages| stages.rng_delay)),
-                ("hasher delay", mean(|stages| stages.hasher_delay)),
-                ("work", mean(|stages| stages.work)),
-                ("network", mean(|stages| stages.network)),
-                ("store", mean(|stages| stages.redis)),
-            ],
+            coins: totals().map(|totals| totals.coins).sum(),
+            stages: stages.map(mean).into(),
         }
     }
 }

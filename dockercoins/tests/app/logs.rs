@@ -1,9 +1,9 @@
-//! What the real programs print.
+//! The logs of the real programs.
 
 use serde_json::Value;
-use testkit::{Process, Redis, http};
+use testkit::{Client, Process, Redis};
 
-use crate::programs::{PATIENCE, application, service};
+use crate::programs::{TIMEOUT, application, service};
 
 #[test]
 fn an_access_line_is_in_common_log_format() {
@@ -16,16 +16,16 @@ fn an_access_line_is_in_common_log_format() {
         ("webui", "GET /favicon.svg", "\"GET /favicon.svg HTTP/1.1\" 200 "),
     ] {
         let process = service(name, &[]);
-        // The answer to HEAD promises a body that never comes.
-        let mut stream = http::ask(process.address("LISTEN"), request, b"").unwrap();
-        std::io::copy(&mut stream, &mut std::io::sink()).unwrap();
-        let line = process.wait_for(" HTTP/1.1\" ", PATIENCE);
+        // The response to HEAD has a length but no body.
+        let client = Client::start(process.address("LISTEN"), request, b"").unwrap();
+        std::io::copy(&mut client.into_reader(), &mut std::io::sink()).unwrap();
+        let line = process.wait_for(" HTTP/1.1\" ", TIMEOUT);
         let (_, entry) = line.split_once("  INFO ").expect("a level");
-        let (client, rest) = entry.split_once(" - - [").expect("client, no identity, no user");
-        let (time, rest) = rest.split_once("] ").expect("a time in brackets");
+        let (client, entry) = entry.split_once(" - - [").expect("client, no identity, no user");
+        let (time, entry) = entry.split_once("] ").expect("a time in brackets");
         assert_eq!(client, "127.0.0.1");
-        assert!(rest.starts_with(expected), "{expected:?} is not the start of {rest:?}");
-        assert!(rest.split(' ').next_back().unwrap().parse::<u64>().is_ok(), "{rest}");
+        assert!(entry.starts_with(expected), "{expected:?} is not the start of {entry:?}");
+        assert!(entry.split(' ').next_back().unwrap().parse::<u64>().is_ok(), "{entry}");
         let shape: String =
             time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
         let (month, others) = (&shape[3..6], format!("{}{}", &shape[..3], &shape[6..]));
@@ -35,7 +35,7 @@ fn an_access_line_is_in_common_log_format() {
 }
 
 #[test]
-fn json_logs_are_one_object_a_line_from_the_first_line_to_the_last() {
+fn every_line_of_a_json_log_is_one_object() {
     let Some(redis) = Redis::start() else { return };
     let json = ("LOG_FORMAT", "json");
     let (rng, hasher) = (service("rng", &[json]), service("hasher", &[json]));
@@ -52,18 +52,18 @@ fn json_logs_are_one_object_a_line_from_the_first_line_to_the_last() {
             ("DEBUG", "y"),
         ],
     );
-    let lost = service("worker", &[json]);
-    http::get(webui.address("LISTEN"), "/index.html");
-    worker.wait_for("Doing one unit of work", PATIENCE);
-    hasher.wait_for("POST", PATIENCE);
-    lost.wait_for("Waiting 10s and restarting.", PATIENCE);
-    for mut process in [rng, hasher, webui, worker, lost] {
+    let without_redis = service("worker", &[json]);
+    Client::get(webui.address("LISTEN"), "/index.html");
+    worker.wait_for("Doing one unit of work", TIMEOUT);
+    hasher.wait_for("POST", TIMEOUT);
+    without_redis.wait_for("Waiting 10s and restarting.", TIMEOUT);
+    for mut process in [rng, hasher, webui, worker, without_redis] {
         process.terminate();
-        assert_eq!(process.wait(PATIENCE).code(), Some(0));
+        assert_eq!(process.wait(TIMEOUT).code(), Some(0));
         assert_all_json(&process);
     }
     let app = application(&[&format!("--redis={}", redis.url())], &[json]);
-    let line = app.wait_for("GET", PATIENCE);
+    let line = app.wait_for("GET", TIMEOUT);
     let line: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(
         (&line["method"], &line["path"], &line["status"]),

@@ -1,4 +1,4 @@
-//! The whole application, in simulated time and in life.
+//! The whole application, in simulated time and with real processes.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
@@ -10,7 +10,7 @@ mod settings;
 mod shutdown;
 mod simulation;
 
-/// What a worker knows of itself when nobody asks.
-fn insight() -> worker::Insight {
-    worker::Insight::new("worker".into(), "test".into(), worker::Metrics::default())
+/// The statistics of a worker whose metrics are not exported.
+fn stats() -> worker::Stats {
+    worker::Stats::new("worker".into(), "test".into(), worker::Metrics::default())
 }

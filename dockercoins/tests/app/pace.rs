@@ -1,4 +1,4 @@
-//! The pace over real sockets, asserted only where a slow machine cannot break it.
+//! The rate of the application over real sockets. Every assertion also holds on a slow machine.
 
 use std::{
     net::SocketAddr,
@@ -10,10 +10,10 @@ use std::{
 };
 
 use axum::{Router, extract::Request, middleware::Next};
-use chassis::{Limits, Shutdown};
+use chassis::{HttpMetrics, Limits, Shutdown};
 use dockercoins::App;
 use store::Store;
-use worker::{Http, Worker};
+use worker::{Client, Metrics, Worker};
 
 struct Running {
     app: App,
@@ -21,7 +21,7 @@ struct Running {
     data: tempfile::TempDir,
 }
 
-/// The application as shipped, but on free ports and a file of its own.
+/// Starts the application with its default settings, but with free ports and a temporary file.
 async fn start(workers: u16) -> Running {
     let data = tempfile::tempdir().unwrap();
     let mut settings: dockercoins::Settings = chassis::defaults();
@@ -57,37 +57,38 @@ async fn median_of_nine(mut request: impl AsyncFnMut()) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_worker_never_exceeds_its_pace() {
+async fn one_worker_never_exceeds_its_maximum_rate() {
     let running = start(1).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     let summary = running.stop().await;
-    let most = summary.elapsed.as_secs_f64() / 0.3;
-    assert!(summary.hashes >= 1, "nothing was mined");
-    assert!(summary.hashes as f64 <= most, "{} hashes in {:?}", summary.hashes, summary.elapsed);
+    let limit = summary.elapsed.as_secs_f64() / 0.3;
+    assert!(summary.hashes >= 1, "no hash was mined");
+    assert!(summary.hashes as f64 <= limit, "{} hashes in {:?}", summary.hashes, summary.elapsed);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_workers_queue_at_rng_but_not_at_hasher() {
     let running = start(10).await;
     let client = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
-    // The queue is full once every worker has come to it.
+    // After this time every worker is in the queue.
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let ask = async |method: reqwest::Method, address: SocketAddr| {
+    let send = async |method: reqwest::Method, address: SocketAddr| {
         let request = client.request(method, format!("http://{address}/"));
         assert_eq!(request.send().await.unwrap().status(), 200);
     };
-    let rng = median_of_nine(async || ask(reqwest::Method::HEAD, running.app.rngs[0]).await).await;
-    let hasher = median_of_nine(async || ask(reqwest::Method::GET, running.app.hasher).await).await;
+    let rng = median_of_nine(async || send(reqwest::Method::HEAD, running.app.rngs[0]).await).await;
+    let hasher =
+        median_of_nine(async || send(reqwest::Method::GET, running.app.hasher).await).await;
     let summary = running.stop().await;
 
     assert!(rng > Duration::from_millis(500), "HEAD / takes {rng:?} at rng");
     assert!(hasher < rng / 2, "GET / takes {hasher:?} at hasher and {rng:?} at rng");
-    let most = summary.elapsed.as_secs_f64() * 10.0;
-    assert!(summary.hashes as f64 <= most, "{} hashes in {:?}", summary.hashes, summary.elapsed);
+    let limit = summary.elapsed.as_secs_f64() * 10.0;
+    assert!(summary.hashes as f64 <= limit, "{} hashes in {:?}", summary.hashes, summary.elapsed);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_addresses_behind_a_name_are_used_from_the_first_second() {
+async fn both_addresses_of_a_name_are_used_within_the_first_second() {
     let shutdown = Shutdown::new(Duration::from_secs(8));
     let mut rngs = Vec::new();
     for address in ["127.0.0.1:0", "[::1]:0"] {
@@ -110,18 +111,18 @@ async fn both_addresses_behind_a_name_are_used_from_the_first_second() {
     let addresses: Vec<_> = rngs.iter().map(|(address, _)| *address).collect();
 
     let mut settings: worker::Settings = chassis::defaults();
-    // Thirty requests in the first second: both addresses but for one chance in half a billion.
+    // With thirty requests, the probability that one address gets none is one in half a billion.
     settings.concurrency = 30.try_into().unwrap();
     let resolver = Arc::new(move |name: &str| match name {
         "rng" => Some(addresses.clone()),
         _ => Some(vec![hasher]),
     });
-    let peers = Http::new(&settings, resolver).unwrap();
-    let worker = Worker::new(settings, peers, Store::memory().unwrap(), crate::insight()).unwrap();
+    let client = Client::new(&settings, resolver, &Metrics::default()).unwrap();
+    let worker = Worker::new(settings, client, Store::memory().unwrap(), crate::stats()).unwrap();
     let mining = tokio::spawn(worker.run(shutdown.stop.clone(), shutdown.timeout));
     tokio::time::sleep(Duration::from_secs(1)).await;
     for (address, served) in &rngs {
-        assert!(served.load(Ordering::Relaxed) > 0, "nobody asked {address}");
+        assert!(served.load(Ordering::Relaxed) > 0, "no request to {address}");
     }
     shutdown.begin();
     mining.await.unwrap();
@@ -133,7 +134,7 @@ fn serve(address: &str, router: Router, shutdown: &Shutdown) -> SocketAddr {
     tokio::spawn(chassis::serve(
         listener,
         router,
-        chassis::Http::default(),
+        HttpMetrics::default(),
         Limits::default(),
         shutdown.clone(),
     ));

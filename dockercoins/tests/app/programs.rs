@@ -1,31 +1,31 @@
-//! The programs of the workspace as separate processes, and what their tests share.
+//! The programs of the workspace as separate processes, for the tests of this folder.
 
 use std::{
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
     path::PathBuf,
     time::{Duration, Instant},
 };
 
-use testkit::{Process, http};
+use testkit::{Client, Process};
 
-/// How long anything that is expected may take on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// How long an expected effect may take on a busy machine.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long a program may take to end. It takes a tenth of that where nothing else runs.
+/// How long a program may take to exit. On an idle machine it takes a tenth of that.
 const SOON: Duration = Duration::from_secs(2);
 
-/// The services, each of which is a program of its own.
+/// The services, each of which is a program.
 pub(crate) const SERVICES: [&str; 4] = ["rng", "hasher", "webui", "worker"];
 
-/// A redis that is not there.
+/// The URL of a redis that does not exist.
 pub(crate) const NO_REDIS: (&str, &str) = ("REDIS_URL", "redis://127.0.0.1:1");
 
-/// The path of a program, which is beside that of the application.
+/// The path of a program, which is in the folder of the application.
 pub(crate) fn path(name: &str) -> PathBuf {
     testkit::sibling(env!("CARGO_BIN_EXE_dockercoins"), name)
 }
 
-/// Starts a service on free ports; without a redis, unless the settings name one.
+/// Starts a service on free ports, without a redis unless the settings give its URL.
 pub(crate) fn service(name: &str, settings: &[(&str, &str)]) -> Process {
     Process::service(path(name), &[&[NO_REDIS], settings].concat())
 }
@@ -36,16 +36,16 @@ pub(crate) fn application(args: &[&str], settings: &[(&str, &str)]) -> Process {
     Process::start(path("dockercoins"), &[&ports, args].concat(), settings)
 }
 
-/// Sends fifty requests and waits for no answer.
-pub(crate) fn ask_fifty_times(address: SocketAddr, request: &str, body: &[u8]) -> Vec<TcpStream> {
-    (0..50).map(|_| http::ask(address, request, body).unwrap()).collect()
+/// Sends fifty requests without waiting for their responses.
+pub(crate) fn send_fifty_requests(address: SocketAddr, request: &str, body: &[u8]) -> Vec<Client> {
+    (0..50).map(|_| Client::start(address, request, body).unwrap()).collect()
 }
 
-/// Sends a signal and expects exit code 0 soon.
+/// Sends a signal, and expects exit code 0 soon.
 pub(crate) fn assert_ends_soon(name: &str, process: &mut Process, signal: fn(&Process)) {
     let start = Instant::now();
     signal(process);
-    let status = process.wait(PATIENCE);
+    let status = process.wait(TIMEOUT);
     let time = start.elapsed();
     println!("{name} ended {time:.1?} after the signal");
     assert_eq!(status.code(), Some(0), "{name}:\n{}", process.lines().join("\n"));

@@ -1,19 +1,19 @@
-//! Settings of the real programs: what is ignored, and what is refused with which words.
+//! Settings of the real programs: which are ignored, and which are rejected with which error.
 
 use std::net::TcpListener;
 
-use testkit::{FREE_PORTS, Process, Redis, eventually, http};
+use testkit::{Client, FREE_PORTS, Process, Redis, eventually};
 
-use crate::programs::{PATIENCE, SERVICES, path, service};
+use crate::programs::{SERVICES, TIMEOUT, path, service};
 
-/// What a program must refuse, and words that its only line must have.
+/// A program with arguments and variables that it must reject, and words of its error.
 type Case<'a> = (&'a str, &'a [&'a str], &'a [(&'a str, &'a str)], &'a [&'a str]);
 
-/// Expects exit code 2 and one line on stderr with these words, and returns it.
-fn assert_refused((name, args, env, words): Case<'_>) -> String {
-    // Where it is not refused, it should at least not take ports that are not ours.
+/// Expects exit code 2 and one line on stderr with these words, and returns the line.
+fn assert_rejected((name, args, env, words): Case<'_>) -> String {
+    // If it is not rejected, the program at least uses free ports.
     let mut process = Process::start(path(name), args, &[&FREE_PORTS, env].concat());
-    let code = process.wait(PATIENCE).code();
+    let code = process.wait(TIMEOUT).code();
     let errors = process.errors();
     assert_eq!((code, errors.len()), (Some(2), 1), "{name} {args:?} {env:?}: {errors:?}");
     for word in words {
@@ -23,7 +23,7 @@ fn assert_refused((name, args, env, words): Case<'_>) -> String {
 }
 
 #[test]
-fn what_every_program_refuses_is_one_line_with_the_setting_and_a_right_value() {
+fn every_program_rejects_an_invalid_setting_with_one_line_and_a_valid_example() {
     for name in SERVICES.into_iter().chain(["dockercoins"]) {
         let cases: [Case<'_>; 10] = [
             (name, &["--no-such-flag"], &[], &["--no-such-flag"]),
@@ -48,13 +48,13 @@ fn what_every_program_refuses_is_one_line_with_the_setting_and_a_right_value() {
             ),
         ];
         for case in cases {
-            assert_refused(case);
+            assert_rejected(case);
         }
     }
 }
 
 #[test]
-fn a_wrong_setting_of_a_service_is_one_line_with_the_setting_and_a_right_value() {
+fn a_service_rejects_an_invalid_setting_with_one_line_and_a_valid_example() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
@@ -93,12 +93,12 @@ fn a_wrong_setting_of_a_service_is_one_line_with_the_setting_and_a_right_value()
         ("dockercoins", &["--redis=redis://x", "--data=x"], &[], &["--redis", "--data"]),
     ];
     for &case in cases {
-        assert_refused(case);
+        assert_rejected(case);
     }
 }
 
 #[test]
-fn a_password_in_a_wrong_url_is_never_shown() {
+fn a_password_in_an_invalid_url_is_never_shown() {
     for url in [
         "redis://:s3cret@redis:port",
         "redis://:s3cret",
@@ -110,31 +110,31 @@ fn a_password_in_a_wrong_url_is_never_shown() {
     ] {
         let words = ["redis://redis:6379"];
         for name in ["worker", "webui"] {
-            let line = assert_refused((name, &[], &[("REDIS_URL", url)], &words));
+            let line = assert_rejected((name, &[], &[("REDIS_URL", url)], &words));
             assert!(line.contains("REDIS_URL") && !line.contains("s3c"), "{line}");
         }
-        let line = assert_refused(("dockercoins", &["--redis", url], &[], &words));
+        let line = assert_rejected(("dockercoins", &["--redis", url], &[], &words));
         assert!(line.contains("--redis") && !line.contains("s3c"), "{line}");
     }
-    let line = assert_refused(("worker", &["redis://:s3cret@redis"], &[], &[]));
+    let line = assert_rejected(("worker", &["redis://:s3cret@redis"], &[], &[]));
     assert!(!line.contains("s3cret"), "{line}");
 }
 
 #[test]
-fn an_address_that_cannot_be_had_is_one_line_with_the_setting_and_a_right_value() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let taken = taken.local_addr().unwrap();
-    let (address, port) = (taken.to_string(), taken.port().to_string());
+fn an_unavailable_address_is_rejected_with_one_line_and_a_valid_example() {
+    let used = TcpListener::bind("127.0.0.1:0").unwrap();
+    let used = used.local_addr().unwrap();
+    let (address, port) = (used.to_string(), used.port().to_string());
     for name in ["rng", "hasher", "webui"] {
         let in_use = [&address, "already in use", "LISTEN=[::]:8080"];
-        assert_refused((name, &[], &[("LISTEN", &address)], &in_use));
-        let nobody = "192.0.2.1:80";
-        let no_such = [nobody, "no such address", "LISTEN=[::]:8080"];
-        assert_refused((name, &[], &[("LISTEN", nobody)], &no_such));
+        assert_rejected((name, &[], &[("LISTEN", &address)], &in_use));
+        let unassigned = "192.0.2.1:80";
+        let no_such = [unassigned, "no such address", "LISTEN=[::]:8080"];
+        assert_rejected((name, &[], &[("LISTEN", unassigned)], &no_such));
     }
     for name in SERVICES {
         let in_use = [&address, "already in use", "ADMIN_LISTEN=[::]:8080"];
-        let line = assert_refused((name, &[], &[("ADMIN_LISTEN", &address)], &in_use));
+        let line = assert_rejected((name, &[], &[("ADMIN_LISTEN", &address)], &in_use));
         assert!(line.starts_with("error: ADMIN_LISTEN: "), "{line}");
     }
     for flag in ["--webui-port", "--rng-port", "--hasher-port", "--admin-port"] {
@@ -143,11 +143,11 @@ fn an_address_that_cannot_be_had_is_one_line_with_the_setting_and_a_right_value(
             others.into_iter().filter(|other| !other.starts_with(flag)).collect();
         args.extend([flag, &port]);
         let in_use = [flag, &address, "already in use"];
-        assert_refused(("dockercoins", &args, &[], &in_use));
+        assert_rejected(("dockercoins", &args, &[], &in_use));
     }
 }
 
-/// All settings of all services but addresses and URLs.
+/// All settings of all services except addresses and URLs.
 const SETTINGS: [&str; 18] = [
     "COIN_PREFIX",
     "CONCURRENCY",
@@ -172,21 +172,21 @@ const SETTINGS: [&str; 18] = [
 #[test]
 fn empty_values_count_as_unset() {
     assert_mines_with(&SETTINGS.map(|name| (name, "")));
-    // Where an address or a URL is empty, the flag says it.
+    // The flags give the addresses whose variables are empty.
     for name in ["rng", "hasher", "webui"] {
         let args = ["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"];
         let env = [("LISTEN", ""), ("ADMIN_LISTEN", ""), ("REDIS_URL", "")];
         let process = Process::start(path(name), &args, &env);
-        assert!(http::get(process.address("LISTEN"), "/").status < 400);
+        assert!(Client::get(process.address("LISTEN"), "/").status < 400);
     }
     let args = ["--admin-listen=127.0.0.1:0", "--retry=1h"];
     let env = [("RNG_URL", ""), ("HASHER_URL", ""), ("REDIS_URL", "")];
     let worker = Process::start(path("worker"), &args, &env);
-    worker.wait_for(" ERROR redis:6379: ", PATIENCE);
+    worker.wait_for(" ERROR redis:6379: ", TIMEOUT);
 }
 
 #[test]
-fn the_variables_that_kubernetes_injects_do_no_harm() {
+fn variables_that_kubernetes_injects_have_no_effect() {
     let mut env = Vec::new();
     for service in ["RNG", "HASHER", "WEBUI", "REDIS", "WORKER", "KUBERNETES"] {
         let port = if service == "REDIS" { "6379" } else { "80" };
@@ -206,7 +206,7 @@ fn the_variables_that_kubernetes_injects_do_no_harm() {
     assert_mines_with(&env);
 }
 
-/// Starts all services with these variables and expects counts, through webui as well.
+/// Starts all services with these variables, and expects hashes in redis and in webui.
 fn assert_mines_with(env: &[(&str, &str)]) {
     let Some(redis) = Redis::start() else { return };
     let redis_url = redis.url();
@@ -220,10 +220,10 @@ fn assert_mines_with(env: &[(&str, &str)]) {
     let urls = [("RNG_URL", &*rng_url), ("HASHER_URL", &hasher_url), ("REDIS_URL", &redis_url)];
     let worker = with(&urls, "worker");
     let webui = with(&[("REDIS_URL", &redis_url)], "webui");
-    eventually(PATIENCE, "hashes are counted", || redis.hashes() > 0);
-    eventually(PATIENCE, "webui shows them", || {
-        let answer = http::get(webui.address("LISTEN"), "/json");
-        let counters: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    eventually(TIMEOUT, "hashes in redis", || redis.hashes() > 0);
+    eventually(TIMEOUT, "hashes in webui", || {
+        let response = Client::get(webui.address("LISTEN"), "/json");
+        let counters: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
         counters["hashes"].as_str().is_some_and(|hashes| hashes != "0")
     });
     let lines = worker.lines().join("\n");

@@ -1,4 +1,4 @@
-//! Every program ends when it is told to, and has answered everything by then.
+//! Every program exits on a signal, after it has responded to every accepted request.
 
 use std::{
     io::Read,
@@ -8,88 +8,88 @@ use std::{
     time::{Duration, Instant},
 };
 
-use testkit::{Process, Redis, eventually, http};
+use testkit::{Client, Process, Redis, eventually};
 
 use crate::programs::{
-    NO_REDIS, PATIENCE, SERVICES, application, ask_fifty_times, assert_ends_soon, path, service,
+    NO_REDIS, SERVICES, TIMEOUT, application, assert_ends_soon, path, send_fifty_requests, service,
 };
 
 const SIGNALS: [fn(&Process); 2] = [Process::terminate, Process::interrupt];
 
 #[test]
-fn rng_answers_its_whole_lane_and_ends() {
+fn rng_responds_to_its_whole_queue_and_exits() {
     for signal in SIGNALS {
         let mut rng = service("rng", &[]);
-        let clients = ask_fifty_times(rng.address("LISTEN"), "GET /32", b"");
-        rng.wait_for("\"GET /32 HTTP/1.1\" 200", PATIENCE);
+        let clients = send_fifty_requests(rng.address("LISTEN"), "GET /32", b"");
+        rng.wait_for("\"GET /32 HTTP/1.1\" 200", TIMEOUT);
         assert_ends_soon("rng", &mut rng, signal);
         for client in clients {
-            let answer = http::answer(client).unwrap();
-            assert_eq!((answer.status, answer.body.len()), (200, 32));
+            let response = client.finish().unwrap();
+            assert_eq!((response.status, response.body.len()), (200, 32));
         }
     }
 }
 
 #[test]
-fn hasher_answers_everybody_and_ends_however_long_its_delay() {
+fn hasher_responds_to_all_requests_and_exits_despite_a_long_delay() {
     for signal in SIGNALS {
         let mut hasher = service("hasher", &[("DELAY", "1h")]);
-        let clients = ask_fifty_times(hasher.address("LISTEN"), "POST /", b"abc");
+        let clients = send_fifty_requests(hasher.address("LISTEN"), "POST /", b"abc");
         assert_ends_soon("hasher", &mut hasher, signal);
         for client in clients {
-            let answer = http::answer(client).unwrap();
-            assert_eq!(answer.status, 200);
-            assert!(answer.text().starts_with("ba7816bf8f01cfea"), "{}", answer.text());
+            let response = client.finish().unwrap();
+            assert_eq!(response.status, 200);
+            assert!(response.text().starts_with("ba7816bf8f01cfea"), "{}", response.text());
         }
     }
 }
 
 #[test]
-fn webui_answers_everybody_and_ends_even_when_redis_hangs() {
+fn webui_responds_to_all_requests_and_exits_even_if_redis_hangs() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("redis://{}", silent.local_addr().unwrap());
     for signal in SIGNALS {
         let mut webui = service("webui", &[("REDIS_URL", &url)]);
-        let mut clients = ask_fifty_times(webui.address("LISTEN"), "GET /json", b"");
-        let pages = ask_fifty_times(webui.address("LISTEN"), "GET /index.html", b"");
+        let mut clients = send_fifty_requests(webui.address("LISTEN"), "GET /json", b"");
+        let pages = send_fifty_requests(webui.address("LISTEN"), "GET /index.html", b"");
         assert_ends_soon("webui without redis", &mut webui, signal);
         for page in pages {
-            assert_eq!(http::answer(page).unwrap().status, 200);
+            assert_eq!(page.finish().unwrap().status, 200);
         }
         for client in clients.drain(..) {
-            assert_eq!(http::answer(client).unwrap().status, 503);
+            assert_eq!(client.finish().unwrap().status, 503);
         }
     }
 }
 
 #[test]
-fn webui_answers_everybody_and_ends() {
+fn webui_responds_to_all_requests_and_exits() {
     let Some(redis) = Redis::start() else { return };
     for signal in SIGNALS {
         let mut webui = service("webui", &[("REDIS_URL", &redis.url())]);
-        let clients = ask_fifty_times(webui.address("LISTEN"), "GET /json", b"");
+        let clients = send_fifty_requests(webui.address("LISTEN"), "GET /json", b"");
         assert_ends_soon("webui", &mut webui, signal);
         for client in clients {
-            assert_eq!(http::answer(client).unwrap().status, 200);
+            assert_eq!(client.finish().unwrap().status, 200);
         }
     }
 }
 
 #[test]
-fn a_thread_that_blocks_does_not_hold_up_the_end() {
-    // Nobody ever writes into this page; a name server that is away blocks a thread just as well.
+fn a_blocked_thread_does_not_delay_the_exit() {
+    // Opening a FIFO without a writer blocks a thread, as e.g. an unreachable name server does.
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("index.html");
     assert!(Command::new("mkfifo").arg(&page).status().unwrap().success());
     let files = ("FILES", folder.path().to_str().unwrap());
     let mut webui = service("webui", &[files, ("SHUTDOWN_TIMEOUT", "200ms")]);
-    let _client = http::ask(webui.address("LISTEN"), "GET /index.html", b"").unwrap();
+    let _client = Client::start(webui.address("LISTEN"), "GET /index.html", b"").unwrap();
     thread::sleep(Duration::from_millis(200));
     assert_ends_soon("webui with a blocked thread", &mut webui, Process::terminate);
 }
 
 #[test]
-fn worker_ends_while_the_lane_is_full_and_its_last_counts_are_in_redis() {
+fn worker_exits_while_the_queue_is_long_and_its_last_hashes_are_in_redis() {
     for signal in SIGNALS {
         let Some(redis) = Redis::start() else { return };
         let (mut rng, mut hasher) = (service("rng", &[]), service("hasher", &[]));
@@ -104,50 +104,53 @@ fn worker_ends_while_the_lane_is_full_and_its_last_counts_are_in_redis() {
                 ("CONCURRENCY", "10"),
             ],
         );
-        hasher.wait_for("\"POST / HTTP/1.1\" 200", PATIENCE);
-        let clients = ask_fifty_times(rng.address("LISTEN"), "GET /1", b"");
+        hasher.wait_for("\"POST / HTTP/1.1\" 200", TIMEOUT);
+        let clients = send_fifty_requests(rng.address("LISTEN"), "GET /1", b"");
         thread::sleep(Duration::from_millis(300));
         assert_ends_soon("worker", &mut worker, signal);
         assert_ends_soon("rng after the worker", &mut rng, signal);
         assert_ends_soon("hasher after the worker", &mut hasher, signal);
-        assert!(clients.into_iter().all(|client| http::answer(client).unwrap().status == 200));
+        assert!(clients.into_iter().all(|client| client.finish().unwrap().status == 200));
         let hashed = |line: &&String| line.contains("\"POST / HTTP/1.1\" 200");
         assert_eq!(redis.hashes(), hasher.lines().iter().filter(hashed).count() as u64);
     }
 }
 
 #[test]
-fn the_application_answers_everybody_reports_everything_and_ends_with_a_summary() {
+fn the_application_responds_flushes_and_exits_with_a_summary() {
     for signal in SIGNALS {
         let data = tempfile::tempdir().unwrap();
         let file = data.path().join("coins.redb");
         let flag = format!("--data={}", file.display());
         let mut app = application(&[&flag, "--workers=10"], &[]);
-        app.wait_for("\"POST / HTTP/1.1\" 200", PATIENCE);
-        let clients = ask_fifty_times(app.address("--rng-port"), "GET /32", b"");
+        app.wait_for("\"POST / HTTP/1.1\" 200", TIMEOUT);
+        let clients = send_fifty_requests(app.address("--rng-port"), "GET /32", b"");
         thread::sleep(Duration::from_millis(300));
         assert_ends_soon("dockercoins", &mut app, signal);
         for client in clients {
-            assert_eq!(http::answer(client).unwrap().status, 200);
+            assert_eq!(client.finish().unwrap().status, 200);
         }
         let summary = app.wait_for("Mined ", Duration::ZERO);
         app.wait_for("Mean time of a unit of work: pause ", Duration::ZERO);
-        assert_eq!(counted(&file), summary.split(' ').nth(1).unwrap().parse::<u64>().unwrap());
+        assert_eq!(
+            stored_hashes(&file),
+            summary.split(' ').nth(1).unwrap().parse::<u64>().unwrap()
+        );
         let hashed = |line: &&String| line.contains("\"POST / HTTP/1.1\" 200");
-        assert_eq!(counted(&file), app.lines().iter().filter(hashed).count() as u64);
+        assert_eq!(stored_hashes(&file), app.lines().iter().filter(hashed).count() as u64);
     }
 }
 
-/// The hashes in the file of an application that has ended.
-fn counted(file: &std::path::Path) -> u64 {
+/// The hashes in the file of an application that has exited.
+fn stored_hashes(file: &std::path::Path) -> u64 {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let store = store::Store::file(file).unwrap();
-    let totals = runtime.block_on(store.totals()).unwrap();
+    let totals = runtime.block_on(store.read()).unwrap().totals;
     totals.hashes.expect("a count").parse().unwrap()
 }
 
-/// Every program, idle.
-fn everything(settings: &[(&str, &str)]) -> Vec<(&'static str, Process)> {
+/// Starts every program, without a redis.
+fn start_all(settings: &[(&str, &str)]) -> Vec<(&'static str, Process)> {
     let mut programs: Vec<_> =
         SERVICES.iter().map(|&name| (name, service(name, settings))).collect();
     let (_, redis) = NO_REDIS;
@@ -161,18 +164,18 @@ fn admin(name: &str, process: &Process) -> std::net::SocketAddr {
 }
 
 #[test]
-fn ignore_sigterm_keeps_every_program_serving_until_ctrl_c() {
-    for (name, mut process) in everything(&[("IGNORE_SIGTERM", "on")]) {
+fn with_ignore_sigterm_every_program_serves_until_ctrl_c() {
+    for (name, mut process) in start_all(&[("IGNORE_SIGTERM", "on")]) {
         let admin = admin(name, &process);
         for _ in 0..3 {
             process.terminate();
         }
-        process.wait_for("SIGTERM ignored", PATIENCE);
+        process.wait_for("SIGTERM ignored", TIMEOUT);
         thread::sleep(Duration::from_millis(200));
         assert!(process.is_running(), "{name}");
-        assert_eq!(http::get(admin, "/readyz").status, 200, "{name}");
+        assert_eq!(Client::get(admin, "/readyz").status, 200, "{name}");
         if let "rng" | "hasher" = name {
-            assert_eq!(http::get(process.address("LISTEN"), "/").status, 200);
+            assert_eq!(Client::get(process.address("LISTEN"), "/").status, 200);
         }
         assert_ends_soon(name, &mut process, Process::interrupt);
     }
@@ -181,65 +184,69 @@ fn ignore_sigterm_keeps_every_program_serving_until_ctrl_c() {
 #[test]
 fn a_second_signal_ends_every_program_at_once() {
     for (second, code) in [(Process::terminate as fn(&Process), 143), (Process::interrupt, 130)] {
-        for (name, mut process) in everything(&[("SHUTDOWN_DELAY", "60s")]) {
+        for (name, mut process) in start_all(&[("SHUTDOWN_DELAY", "60s")]) {
             admin(name, &process);
             process.terminate();
-            process.wait_for("SIGTERM received, stopping", PATIENCE);
-            // Any sooner it would be taken for the same signal.
+            process.wait_for("SIGTERM received, stopping", TIMEOUT);
+            // An earlier signal would count as the same one.
             std::thread::sleep(Duration::from_millis(100));
             let start = Instant::now();
             second(&process);
-            assert_eq!(process.wait(PATIENCE).code(), Some(code), "{name}");
+            assert_eq!(process.wait(TIMEOUT).code(), Some(code), "{name}");
             assert!(start.elapsed() < Duration::from_secs(2), "{name}: {:?}", start.elapsed());
         }
     }
 }
 
 #[test]
-fn during_the_shutdown_delay_a_service_serves_and_is_not_ready() {
-    for (name, mut process) in everything(&[("SHUTDOWN_DELAY", "1500ms")]) {
+fn during_the_shutdown_delay_a_service_serves_but_is_not_ready() {
+    for (name, mut process) in start_all(&[("SHUTDOWN_DELAY", "1500ms")]) {
         let admin = admin(name, &process);
-        assert_eq!(http::get(admin, "/readyz").status, 200, "{name}");
+        assert_eq!(Client::get(admin, "/readyz").status, 200, "{name}");
         let start = Instant::now();
         process.terminate();
-        eventually(PATIENCE, "not ready", || http::get(admin, "/readyz").status == 503);
-        assert_eq!(http::get(admin, "/healthz").status, 200, "{name}");
+        eventually(TIMEOUT, "not ready", || Client::get(admin, "/readyz").status == 503);
+        assert_eq!(Client::get(admin, "/healthz").status, 200, "{name}");
         if let "rng" | "hasher" = name {
-            let answer = http::get(process.address("LISTEN"), "/");
-            assert_eq!(answer.status, 200);
-            assert!(answer.head.to_lowercase().contains("connection: close"), "{}", answer.head);
+            let response = Client::get(process.address("LISTEN"), "/");
+            assert_eq!(response.status, 200);
+            assert!(
+                response.head.to_lowercase().contains("connection: close"),
+                "{}",
+                response.head
+            );
         }
-        assert_eq!(process.wait(PATIENCE).code(), Some(0), "{name}");
+        assert_eq!(process.wait(TIMEOUT).code(), Some(0), "{name}");
         let time = start.elapsed();
         assert!(time >= Duration::from_millis(1450), "{name} ended after {time:?}");
     }
 }
 
 #[test]
-fn a_client_that_keeps_its_connection_is_told_to_leave() {
+fn after_sigterm_responses_close_their_connections() {
     let mut rng = service("rng", &[("SHUTDOWN_DELAY", "1s")]);
     let mut client = std::net::TcpStream::connect(rng.address("LISTEN")).unwrap();
-    let mut ask = || {
+    let mut request = || {
         use std::io::Write;
         client.write_all(b"GET / HTTP/1.1\r\nHost: rng\r\n\r\n").unwrap();
         let mut buffer = [0; 4096];
         let n = client.read(&mut buffer).unwrap();
         String::from_utf8_lossy(&buffer[..n]).to_lowercase()
     };
-    assert!(!ask().contains("connection: close"));
+    assert!(!request().contains("connection: close"));
     rng.terminate();
-    rng.wait_for("SIGTERM received", PATIENCE);
-    assert!(ask().contains("connection: close"));
-    assert_eq!(rng.wait(PATIENCE).code(), Some(0));
+    rng.wait_for("SIGTERM received", TIMEOUT);
+    assert!(request().contains("connection: close"));
+    assert_eq!(rng.wait(TIMEOUT).code(), Some(0));
 }
 
 #[test]
-fn healthcheck_tells_whether_the_service_is_ready() {
+fn healthcheck_reports_whether_the_service_is_ready() {
     for name in SERVICES {
         let healthcheck = |admin: &str| {
             let mut check =
                 Process::start(path(name), &["healthcheck"], &[("ADMIN_LISTEN", admin)]);
-            let code = check.wait(PATIENCE).code();
+            let code = check.wait(TIMEOUT).code();
             (code, check.errors())
         };
         for listen in ["127.0.0.1:0", "[::]:0"] {
@@ -249,7 +256,7 @@ fn healthcheck_tells_whether_the_service_is_ready() {
             let admin = format!("{}:{port}", listen.strip_suffix(":0").unwrap());
             assert_eq!(healthcheck(&admin), (Some(0), vec![]), "{name}");
             process.terminate();
-            process.wait_for("SIGTERM received", PATIENCE);
+            process.wait_for("SIGTERM received", TIMEOUT);
             let (code, errors) = healthcheck(&admin);
             assert_eq!(code, Some(1), "{name}: {errors:?}");
             assert!(errors[0].contains("not ready") && errors.len() == 1, "{errors:?}");

@@ -1,4 +1,4 @@
-//! The pace of the whole system under a paused clock, without a socket: ten minutes each for 1 to
+//! The rate of the whole system in simulated time, without sockets: ten minutes each for 1 to
 //! 20 workers and 1 to 3 rngs.
 
 use std::{
@@ -11,7 +11,6 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Result;
 use axum::{Router, body::Body};
 use bytes::Bytes;
 use http::{Request, Response};
@@ -19,11 +18,12 @@ use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use store::Store;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
-use worker::{Peers, Worker};
+use worker::{ErrorKind, Peer, RequestError, Transport, Worker};
 
 const TEN_MINUTES: Duration = Duration::from_secs(600);
 
-/// Requests go straight into the routers; each one to any of the rngs, as in a container network.
+/// A transport that calls the routers directly, with a random rng for each request, as in a container
+/// network.
 #[derive(Clone)]
 struct Routers {
     rngs: Vec<(Router, Arc<AtomicU64>)>,
@@ -47,25 +47,33 @@ impl Routers {
     }
 }
 
-impl Peers for Routers {
-    async fn send(&self, request: Request<Bytes>, limit: usize) -> Result<Response<Bytes>> {
+impl Transport for Routers {
+    async fn send(
+        &self,
+        peer: Peer,
+        request: Request<Bytes>,
+        limit: usize,
+    ) -> Result<Response<Bytes>, RequestError> {
         let request = request.map(Body::from);
-        let response = match request.uri().host() {
-            Some("hasher") => self.hasher.clone().oneshot(request).await?,
-            _ => {
+        let Ok(response) = match peer {
+            Peer::Hasher => self.hasher.clone().oneshot(request).await,
+            Peer::Rng => {
                 let (router, served) = self.rngs.choose(&mut rand::rng()).unwrap();
-                let response = router.clone().oneshot(request).await?;
+                let response = router.clone().oneshot(request).await;
                 served.fetch_add(1, Ordering::Relaxed);
                 response
             }
         };
         let (parts, body) = response.into_parts();
-        Ok(Response::from_parts(parts, axum::body::to_bytes(body, limit).await?))
+        let body = axum::body::to_bytes(body, limit).await;
+        let body =
+            body.map_err(|error| RequestError::new(peer, ErrorKind::Other, error.to_string()))?;
+        Ok(Response::from_parts(parts, body))
     }
 }
 
-/// Runs the real services and workers for ten minutes of simulated time and returns the rate at
-/// each rng, per second.
+/// Runs the real services and workers for ten minutes of simulated time; returns the requests per
+/// second of each rng.
 fn simulate(workers: usize, rngs: usize) -> Vec<f64> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -78,7 +86,7 @@ fn simulate(workers: usize, rngs: usize) -> Vec<f64> {
         let stop = CancellationToken::new();
         let started = (0..workers).map(|_| {
             let worker =
-                Worker::new(chassis::defaults(), routers.clone(), store.clone(), crate::insight())
+                Worker::new(chassis::defaults(), routers.clone(), store.clone(), crate::stats())
                     .unwrap();
             tokio::spawn(worker.clone().run(stop.clone(), Duration::from_secs(8)));
             worker
@@ -87,23 +95,24 @@ fn simulate(workers: usize, rngs: usize) -> Vec<f64> {
         tokio::time::sleep(TEN_MINUTES).await;
         let served = routers.served_by_rngs();
         stop.cancel();
-        // Simulated time, too: everybody has finished long before.
+        // In this time, which is simulated too, all workers finish.
         tokio::time::sleep(Duration::from_secs(10)).await;
 
-        let totals: Vec<_> = started.iter().map(|worker| worker.total()).collect();
-        let (hashes, coins) = totals.iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-        let stored = store.totals().await.unwrap();
+        let totals: Vec<_> = started.iter().map(|worker| worker.totals()).collect();
+        let hashes: u64 = totals.iter().map(|totals| totals.hashes).sum();
+        let coins: u64 = totals.iter().map(|totals| totals.coins).sum();
+        let stored = store.read().await.unwrap().totals;
         assert_eq!(stored.hashes, Some(hashes.to_string()), "every unit of work is counted once");
         assert_eq!(stored.coins, coins, "every coin is in the wallet");
         served.iter().map(|&served| served as f64 / TEN_MINUTES.as_secs_f64()).collect()
     })
 }
 
-/// The same system on paper: workers that pause and hash for 0.2 s, then wait in the queue of a
-/// random rng that serves one at a time for 0.1 s.
+/// A model of the same system: each worker pauses and hashes for 0.2 s, and then waits in the queue of
+/// a random rng, which serves one request at a time for 0.1 s.
 fn model(workers: usize, rngs: usize) -> f64 {
     let mut random = StdRng::seed_from_u64(1);
-    // Long enough that the model itself adds no noise.
+    // A duration so long that the noise of the model is negligible.
     let end = 20_000_000_u64;
     let mut free_at = vec![0_u64; rngs];
     let mut arrivals: BinaryHeap<_> = (0..workers).map(|_| Reverse(100)).collect();
@@ -134,7 +143,7 @@ fn assert_pace(workers: usize, rngs: usize, tolerance: f64) {
 }
 
 fn assert_pace_of_all(rngs: usize, tolerance: f64) {
-    // Two threads, because simulated time still costs real computing.
+    // Two threads, because simulated time takes CPU time.
     std::thread::scope(|scope| {
         scope.spawn(|| {
             (1..=20).step_by(2).for_each(|workers| assert_pace(workers, rngs, tolerance))
@@ -162,7 +171,7 @@ fn three_rngs_behind_one_name_triple_the_ceiling() {
 fn the_model_gives_the_figures_of_the_course() {
     for (workers, rate) in [(4, 12.3), (6, 16.0), (10, 18.3), (20, 19.3)] {
         let modelled = model(workers, 2);
-        let off = modelled / rate - 1.0;
-        assert!(off.abs() < 0.02, "{workers} workers: {modelled:.2} is not near {rate}");
+        let error = modelled / rate - 1.0;
+        assert!(error.abs() < 0.02, "{workers} workers: {modelled:.2} is not near {rate}");
     }
 }

@@ -1,4 +1,4 @@
-//! No loop of a worker gets ahead of the others.
+//! All loops of a worker make similar progress.
 
 use std::{num::NonZero, time::Duration};
 
@@ -6,13 +6,13 @@ use chassis::Shutdown;
 use tokio::{runtime::Builder, task, time::sleep};
 use worker::Settings;
 
-use crate::{Counted, Delays, KINDS, Requests};
+use crate::{Counted, Delays, MODES, Requests};
 
 const LOOPS: u16 = 16;
 
 #[test]
-fn loops_get_as_much_done_as_one_another() {
-    for connections in KINDS {
+fn all_loops_make_similar_progress() {
+    for connections in MODES {
         for threads in [1, 2] {
             let runtime =
                 Builder::new_multi_thread().worker_threads(threads).enable_all().build().unwrap();
@@ -21,18 +21,22 @@ fn loops_get_as_much_done_as_one_another() {
             let settings = Settings { delay, concurrency, connections, ..chassis::defaults() };
             let requests = Requests::default();
             runtime.block_on(async {
-                let peers = |http| Counted(http, requests.clone());
-                let worker = crate::worker(settings, Delays::default(), &shutdown, peers);
+                let count = |client| Counted(client, requests.clone());
+                let worker = crate::worker(settings, Delays::default(), &shutdown, count);
                 task::spawn(worker.clone().run(shutdown.stop.clone(), Duration::from_secs(1)));
-                while worker.total().0 < u64::from(LOOPS) * 200 {
+                while worker.totals().hashes < u64::from(LOOPS) * 200 {
                     sleep(Duration::from_millis(10)).await;
                 }
             });
             let requests: Vec<u64> = requests.lock().unwrap().values().copied().collect();
             println!("{connections:?}, {threads} threads: {requests:?}");
             assert_eq!(requests.len(), usize::from(LOOPS));
-            let (least, most) = (requests.iter().min().unwrap(), requests.iter().max().unwrap());
-            assert!(*least * 3 > *most * 2, "{connections:?}, {threads} threads: {requests:?}");
+            let (minimum, maximum) =
+                (requests.iter().min().unwrap(), requests.iter().max().unwrap());
+            assert!(
+                *minimum * 3 > *maximum * 2,
+                "{connections:?}, {threads} threads: {requests:?}"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The worker's loops with rng and hasher in the same process, over each kind of connection.
+//! The worker's loops with rng and hasher in the same process, in each connection mode.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
@@ -13,50 +13,52 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Result;
 use axum::Router;
 use bytes::Bytes;
-use chassis::{Limits, Shutdown};
+use chassis::{HttpMetrics, Limits, Shutdown};
 use http::{Request, Response};
 use store::Store;
 use tokio::task;
-use worker::{Connections, Http, Insight, Metrics, Peers, Settings, Worker};
+use worker::{
+    Client, ConnectionMode, Metrics, Peer, RequestError, Settings, Stats, Transport, Worker,
+};
 
-/// All kinds of connections.
-const KINDS: [Connections; 3] =
-    [Connections::PerRequest, Connections::KeepAlive, Connections::Http2];
+/// All connection modes.
+const MODES: [ConnectionMode; 3] =
+    [ConnectionMode::PerRequest, ConnectionMode::KeepAlive, ConnectionMode::Http2];
 
-/// How long rng and hasher simulate work.
+/// The simulated delays of rng and hasher.
 #[derive(Clone, Copy, Debug, Default)]
 struct Delays {
     rng: Duration,
     hasher: Duration,
 }
 
-/// Requests by the task that sent them, which is a loop's.
+/// The number of requests of each task; each loop is a task.
 type Requests = Arc<Mutex<HashMap<task::Id, u64>>>;
 
-/// The peers, and who asked them how often.
-struct Counted(Http, Requests);
+/// A transport that counts the requests of each task.
+struct Counted(Client, Requests);
 
-impl Peers for Counted {
+impl Transport for Counted {
     fn send(
         &self,
+        peer: Peer,
         request: Request<Bytes>,
         limit: usize,
-    ) -> impl Future<Output = Result<Response<Bytes>>> + Send {
+    ) -> impl Future<Output = Result<Response<Bytes>, RequestError>> + Send {
         *self.1.lock().unwrap().entry(task::id()).or_default() += 1;
-        self.0.send(request, limit)
+        self.0.send(peer, request, limit)
     }
 }
 
-/// A worker that finds hardly a coin, and reaches a new rng and a new hasher in this runtime.
-fn worker<P: Peers>(
+/// A worker that finds almost no coins, with a new rng and a new hasher in this runtime.
+fn worker<T: Transport>(
     settings: Settings,
     delays: Delays,
     shutdown: &Shutdown,
-    peers: impl FnOnce(Http) -> P,
-) -> Arc<Worker<P>> {
+    transport: impl FnOnce(Client) -> T,
+) -> Arc<Worker<T>> {
     let rng = rng::Settings { delay: delays.rng, ..chassis::defaults() };
     let router =
         |end: &Shutdown| rng::router(&rng, "rng".into(), rng::Metrics::default(), end.stop.clone());
@@ -69,16 +71,17 @@ fn worker<P: Peers>(
         coin_prefix: "00000000".to_owned(),
         ..settings
     };
-    let peers = peers(Http::new(&settings, Arc::new(|_| None)).unwrap());
-    let insight = Insight::new(String::new(), String::new(), Metrics::default());
-    Worker::new(settings, peers, Store::memory().unwrap(), insight).unwrap()
+    let metrics = Metrics::default();
+    let client = Client::new(&settings, Arc::new(|_| None), &metrics).unwrap();
+    let stats = Stats::new(String::new(), String::new(), metrics);
+    Worker::new(settings, transport(client), Store::memory().unwrap(), stats).unwrap()
 }
 
 fn serve(router: impl FnOnce(&Shutdown) -> Router, shutdown: &Shutdown) -> SocketAddr {
-    let listener = chassis::listen("LISTEN", testkit::anywhere()).unwrap();
+    let listener = chassis::listen("LISTEN", testkit::any_port()).unwrap();
     let address = listener.local_addr().unwrap();
     let (router, limits) = (router(shutdown), Limits::default());
-    let http = chassis::Http::default();
-    task::spawn(chassis::serve(listener, router, http, limits, shutdown.clone()));
+    let metrics = HttpMetrics::default();
+    task::spawn(chassis::serve(listener, router, metrics, limits, shutdown.clone()));
     address
 }

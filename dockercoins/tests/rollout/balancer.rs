@@ -1,4 +1,4 @@
-//! A real haproxy that sends requests where `/readyz` says so.
+//! A real haproxy that sends requests to the servers whose `/readyz` succeeds.
 
 use std::{
     fs::{self, File},
@@ -11,17 +11,17 @@ use std::{
 use tempfile::TempDir;
 use testkit::{Process, eventually};
 
-use crate::PATIENCE;
+use crate::TIMEOUT;
 
-/// Debian has it where only root looks.
+/// Debian installs haproxy in a folder that only the PATH of root contains.
 const PROGRAMS: [&str; 2] = ["haproxy", "/usr/sbin/haproxy"];
 
 /// How the balancer uses connections to its servers.
 #[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Connections {
+pub(crate) enum BalancerMode {
     PerRequest,
     KeepAlive,
-    /// It forwards connections, and knows nothing of what they carry.
+    /// It forwards whole connections, whatever their protocol.
     Forwarded,
 }
 
@@ -33,18 +33,18 @@ pub(crate) struct Balancer {
 }
 
 impl Balancer {
-    /// Starts one without servers, or says that the test is skipped because there is no haproxy.
-    pub(crate) fn start(connections: Connections) -> Option<Self> {
+    /// Starts a balancer without servers. Skips the test if haproxy is not installed.
+    pub(crate) fn start(connections: BalancerMode) -> Option<Self> {
         let runs = |program: &&str| Command::new(program).arg("-v").output().is_ok();
         let Some(program) = PROGRAMS.into_iter().find(runs) else {
-            testkit::skip("there is no haproxy; apt-get install haproxy brings it");
+            testkit::skip("haproxy is missing; apt-get install haproxy");
             return None;
         };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("haproxy.cfg");
         fs::write(&path, configuration(&folder, connections)).unwrap();
         let log = File::create(folder.path().join("log")).unwrap();
-        // haproxy cannot say which port it got, so it inherits a socket that has one already.
+        // haproxy does not report its port, so it inherits a listening socket.
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let haproxy = Command::new(program)
@@ -57,31 +57,31 @@ impl Balancer {
             .spawn()
             .unwrap();
         let balancer = Self { address, folder, haproxy };
-        eventually(PATIENCE, "haproxy starts", || balancer.connect().is_ok());
+        eventually(TIMEOUT, "haproxy starts", || balancer.connect().is_ok());
         Some(balancer)
     }
 
-    /// Where clients connect.
+    /// The address for clients.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Fills the place of a server, and waits until it is ready and gets requests.
+    /// Adds a server in one of the two slots, and waits until it is ready and gets requests.
     pub(crate) fn add(&self, name: &str, process: &Process) {
         let (address, admin) = (process.address("LISTEN"), process.address("ADMIN_LISTEN"));
         let (ip, port, check) = (address.ip(), address.port(), admin.port());
         let set = format!("set server service/{name}");
-        // Down until a check succeeds; haproxy would trust a new server at once.
+        // Without `health down`, haproxy would use a new server before its first check.
         self.command(&format!(
             "{set} addr {ip} port {port}; {set} check-port {check}; {set} state ready; \
              {set} health down"
         ));
-        eventually(PATIENCE, "the balancer finds the server ready", || self.uses(name));
-        // No check has more time than the interval, which a busy machine may exceed.
+        eventually(TIMEOUT, "the balancer finds the server ready", || self.uses(name));
+        // A check may take no longer than the interval, which is too short on a busy machine.
         self.command(&format!("disable health service/{name}"));
     }
 
-    /// Checks a server from now on, and stops using it when a check fails.
+    /// Starts the checks of a server; when one fails, the server gets no more requests.
     pub(crate) fn watch(&self, name: &str) {
         self.command(&format!("enable health service/{name}"));
     }
@@ -91,13 +91,13 @@ impl Balancer {
         self.statistic(name, "status") == "UP"
     }
 
-    /// How many requests went to a server on a connection that had carried others.
+    /// The number of requests to a server on reused connections.
     pub(crate) fn reuses(&self, name: &str) -> u64 {
         self.statistic(name, "reuse").parse().unwrap()
     }
 
-    /// What its log says besides requests that went well.
-    pub(crate) fn complaints(&self) -> String {
+    /// The lines of its log except those of successful requests.
+    pub(crate) fn errors(&self) -> String {
         let log = fs::read_to_string(self.folder.path().join("log")).unwrap();
         log.lines().filter(|line| !line.contains(" 200 ")).collect::<Vec<_>>().join("\n")
     }
@@ -106,7 +106,7 @@ impl Balancer {
         let table = self.command("show stat");
         let index = table.split(['\n', ',']).position(|title| title == column);
         let row = table.lines().find_map(|line| line.strip_prefix(&format!("service,{name},")));
-        // The row is without its first two columns.
+        // The row lacks its first two columns.
         let value = row.zip(index).and_then(|(row, index)| row.split(',').nth(index - 2));
         value.unwrap_or_else(|| panic!("no {column} of {name} in:\n{table}")).to_owned()
     }
@@ -118,9 +118,9 @@ impl Balancer {
     fn command(&self, command: &str) -> String {
         let mut socket = self.connect().unwrap();
         writeln!(socket, "{command}").unwrap();
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).unwrap();
-        answer
+        let mut reply = String::new();
+        socket.read_to_string(&mut reply).unwrap();
+        reply
     }
 }
 
@@ -131,14 +131,14 @@ impl Drop for Balancer {
     }
 }
 
-fn configuration(folder: &TempDir, connections: Connections) -> String {
+fn configuration(folder: &TempDir, connections: BalancerMode) -> String {
     let folder = folder.path().display();
     let connections = match connections {
-        Connections::PerRequest => "option httpclose",
-        Connections::KeepAlive => "http-reuse always",
-        Connections::Forwarded => "mode tcp",
+        BalancerMode::PerRequest => "option httpclose",
+        BalancerMode::KeepAlive => "http-reuse always",
+        BalancerMode::Forwarded => "mode tcp",
     };
-    // Without retries, and they are on unless switched off, every failure reaches a client.
+    // Without retries, which are on by default, every failure reaches a client.
     format!(
         "global
   nbthread 1

@@ -1,4 +1,4 @@
-//! Clients that ask all the time and forgive nothing.
+//! Clients that send requests all the time and record every failure.
 
 use std::{
     io,
@@ -11,32 +11,32 @@ use std::{
     time::Duration,
 };
 
-use testkit::{Client, eventually, http::Answer};
+use testkit::{Client, Response, eventually};
 
-use crate::{Connections, PATIENCE};
+use crate::{BalancerMode, TIMEOUT};
 
 /// Clients in one group.
 const CLIENTS: u64 = 50;
 
-/// How long a client waits between two requests, so that a small machine has time for the others.
+/// Pause of a client between two requests, so that a small machine is not overloaded.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The same for clients that open a connection for each request: where a firewall tracks
-/// connections, its table holds each for two minutes, and a full table drops packets.
+/// The same for clients that open a connection per request. A firewall that tracks connections keeps
+/// each in its table for two minutes, and drops packets when the table is full.
 const PAUSE_PER_REQUEST: Duration = Duration::from_millis(200);
 
-/// What is asked with a number, and whether a body is right for that number.
+/// The request for a number, and the check of the response's body.
 #[derive(Clone, Copy)]
-pub(crate) struct Question {
+pub(crate) struct RequestSpec {
     pub(crate) request: &'static str,
     pub(crate) body: fn(u64) -> Vec<u8>,
-    pub(crate) is_right: fn(u64, &[u8]) -> bool,
+    pub(crate) is_valid: fn(u64, &[u8]) -> bool,
 }
 
-/// What a group of clients has seen.
+/// The results of a group of clients.
 pub(crate) struct Outcome {
-    pub(crate) answers: u64,
-    /// The fewest connections of one client that the other side announced to close.
+    pub(crate) responses: u64,
+    /// The minimum over all clients of the connections that a response announced to close.
     pub(crate) closes: u64,
     pub(crate) failures: Vec<String>,
 }
@@ -49,8 +49,8 @@ pub(crate) struct Clients {
 
 struct Group {
     name: String,
-    question: Question,
-    connections: Connections,
+    spec: RequestSpec,
+    connections: BalancerMode,
     address: Mutex<SocketAddr>,
     members: Vec<Member>,
     stopping: AtomicBool,
@@ -59,20 +59,20 @@ struct Group {
 
 #[derive(Default)]
 struct Member {
-    answers: AtomicU64,
+    responses: AtomicU64,
     closes: AtomicU64,
 }
 
 impl Clients {
     pub(crate) fn start(
         name: &str,
-        question: Question,
-        connections: Connections,
+        spec: RequestSpec,
+        connections: BalancerMode,
         address: SocketAddr,
     ) -> Self {
         let group = Arc::new(Group {
             name: name.to_owned(),
-            question,
+            spec,
             connections,
             address: Mutex::new(address),
             members: (0..CLIENTS).map(|_| Member::default()).collect(),
@@ -91,18 +91,22 @@ impl Clients {
         Self { group, threads }
     }
 
-    /// Connections from now on go to another address, as when kube-proxy has changed its rules.
+    /// Opens further connections to another address, as after a change of kube-proxy's rules.
     pub(crate) fn redirect(&self, address: SocketAddr) {
         *self.group.address.lock().unwrap() = address;
     }
 
-    /// Waits until each client has a few more answers, or until one has failed.
-    pub(crate) fn go_on(&self) {
-        let before: Vec<u64> = self.answers().collect();
-        eventually(PATIENCE, &format!("{}: everybody has more answers", self.group.name), || {
-            let mut pairs = self.answers().zip(&before);
-            self.has_failures() || pairs.all(|(now, before)| now >= before + 3)
-        });
+    /// Waits until each client has received three more responses, or until one has failed.
+    pub(crate) fn wait_for_responses(&self) {
+        let before: Vec<u64> = self.responses().collect();
+        eventually(
+            TIMEOUT,
+            &format!("{}: more responses for every client", self.group.name),
+            || {
+                let mut pairs = self.responses().zip(&before);
+                self.has_failures() || pairs.all(|(now, before)| now >= before + 3)
+            },
+        );
     }
 
     /// Stops all clients.
@@ -111,14 +115,14 @@ impl Clients {
         self.threads.into_iter().for_each(|thread| thread.join().unwrap());
         let members = || self.group.members.iter();
         Outcome {
-            answers: members().map(|member| member.answers.load(Ordering::SeqCst)).sum(),
+            responses: members().map(|member| member.responses.load(Ordering::SeqCst)).sum(),
             closes: members().map(|member| member.closes.load(Ordering::SeqCst)).min().unwrap(),
             failures: self.group.failures.lock().unwrap().clone(),
         }
     }
 
-    fn answers(&self) -> impl Iterator<Item = u64> {
-        self.group.members.iter().map(|member| member.answers.load(Ordering::SeqCst))
+    fn responses(&self) -> impl Iterator<Item = u64> {
+        self.group.members.iter().map(|member| member.responses.load(Ordering::SeqCst))
     }
 
     fn has_failures(&self) -> bool {
@@ -130,41 +134,42 @@ impl Group {
     fn client(&self, number: u64) -> Result<(), String> {
         let member = &self.members[number as usize];
         let mut kept = None;
-        // No two clients ask with the same number.
+        // All clients use different numbers.
         for n in (number..).step_by(CLIENTS as usize) {
             if self.stopping.load(Ordering::SeqCst) {
                 break;
             }
             let age = if kept.is_some() { "kept" } else { "new" };
-            let failed =
-                |why: io::Error| format!("{}: request {n} on a {age} connection: {why}", self.name);
+            let failed = |error: io::Error| {
+                format!("{}: request {n} on a {age} connection: {error}", self.name)
+            };
             let mut connection = match kept.take() {
                 Some(connection) => connection,
                 None => Connection::open(*self.address.lock().unwrap()).map_err(failed)?,
             };
-            let answer = connection.ask(&self.question, n, self.connections).map_err(failed)?;
-            if answer.status != 200 || !(self.question.is_right)(n, &answer.body) {
-                let text = String::from_utf8_lossy(&answer.body);
-                let wrong = format!("wrong answer with status {}: {text}", answer.status);
-                return Err(failed(io::Error::other(wrong)));
+            let response = connection.send(&self.spec, n, self.connections).map_err(failed)?;
+            if response.status != 200 || !(self.spec.is_valid)(n, &response.body) {
+                let text = String::from_utf8_lossy(&response.body);
+                let error = format!("invalid response with status {}: {text}", response.status);
+                return Err(failed(io::Error::other(error)));
             }
-            member.answers.fetch_add(1, Ordering::SeqCst);
-            if closes(&answer) {
+            member.responses.fetch_add(1, Ordering::SeqCst);
+            if closes(&response) {
                 member.closes.fetch_add(1, Ordering::SeqCst);
                 connection.end().map_err(failed)?;
             } else {
                 kept = Some(connection);
             }
             thread::sleep(match self.connections {
-                Connections::PerRequest => PAUSE_PER_REQUEST,
-                Connections::KeepAlive | Connections::Forwarded => PAUSE,
+                BalancerMode::PerRequest => PAUSE_PER_REQUEST,
+                BalancerMode::KeepAlive | BalancerMode::Forwarded => PAUSE,
             });
         }
         Ok(())
     }
 }
 
-/// A connection on which one request after the other is sent.
+/// A connection that carries requests one after the other.
 pub(crate) struct Connection(Client);
 
 impl Connection {
@@ -174,28 +179,33 @@ impl Connection {
         Ok(Self(client))
     }
 
-    /// A connection on which one request was answered and no other will be sent.
-    pub(crate) fn idle(address: SocketAddr, question: &Question) -> Self {
+    /// Opens a connection that is idle after one request.
+    pub(crate) fn idle(address: SocketAddr, spec: &RequestSpec) -> Self {
         let mut connection = Self::open(address).unwrap();
-        let answer = connection.ask(question, 0, Connections::KeepAlive).unwrap();
-        assert!((question.is_right)(0, &answer.body) && !closes(&answer));
+        let response = connection.send(spec, 0, BalancerMode::KeepAlive).unwrap();
+        assert!((spec.is_valid)(0, &response.body) && !closes(&response));
         connection
     }
 
-    /// Expects the end of the connection, and neither bytes nor a reset before it.
+    /// Expects the end of the connection, without bytes or a reset before it.
     pub(crate) fn end(mut self) -> io::Result<()> {
         match self.0.try_read(&mut [0])? {
             0 => Ok(()),
-            _ => Err(io::Error::other("more came than was announced")),
+            _ => Err(io::Error::other("more bytes than the response announced")),
         }
     }
 
-    fn ask(&mut self, ask: &Question, n: u64, connections: Connections) -> io::Result<Answer> {
-        let (request, body) = (ask.request, (ask.body)(n));
+    fn send(
+        &mut self,
+        spec: &RequestSpec,
+        n: u64,
+        connections: BalancerMode,
+    ) -> io::Result<Response> {
+        let (request, body) = (spec.request, (spec.body)(n));
         let length = body.len();
         let header = match connections {
-            Connections::PerRequest => "close",
-            Connections::KeepAlive | Connections::Forwarded => "keep-alive",
+            BalancerMode::PerRequest => "close",
+            BalancerMode::KeepAlive | BalancerMode::Forwarded => "keep-alive",
         };
         let mut bytes = format!(
             "{request} HTTP/1.1\r\nHost: service\r\nContent-Length: {length}\r\n\
@@ -204,11 +214,11 @@ impl Connection {
         .into_bytes();
         bytes.extend(body);
         self.0.try_send(bytes)?;
-        self.0.try_answer()
+        self.0.try_response()
     }
 }
 
-/// Whether an answer announces the end of its connection.
-fn closes(answer: &Answer) -> bool {
-    answer.header("connection") == Some("close")
+/// Whether a response announces the end of its connection.
+fn closes(response: &Response) -> bool {
+    response.header("connection") == Some("close")
 }

@@ -1,4 +1,4 @@
-//! A collector of traces: takes OTLP over HTTP as the specification has it and keeps every span.
+//! A collector of traces that accepts OTLP over HTTP and stores every span.
 //!
 //! Source: <https://opentelemetry.io/docs/specs/otlp/#otlphttp>.
 
@@ -17,7 +17,7 @@ use opentelemetry_proto::tonic::{
 use prost::Message;
 use testkit::Service;
 
-/// A span and the service it comes from.
+/// A span and its service.
 #[derive(Clone, Debug)]
 pub(crate) struct Span {
     pub(crate) service: String,
@@ -26,7 +26,7 @@ pub(crate) struct Span {
     pub(crate) kind: SpanKind,
     pub(crate) trace: Vec<u8>,
     pub(crate) id: Vec<u8>,
-    /// Empty where the trace begins.
+    /// Empty for the root of a trace.
     pub(crate) parent: Vec<u8>,
     /// Nanoseconds since the Unix epoch.
     pub(crate) start: u64,
@@ -35,28 +35,28 @@ pub(crate) struct Span {
     pub(crate) attributes: Vec<(String, String)>,
 }
 
-/// The collector, until it is dropped.
+/// A collector that runs until it is dropped.
 pub(crate) struct Collector {
     service: Service,
     spans: Arc<Mutex<Vec<Span>>>,
 }
 
 impl Collector {
-    /// A collector that answers.
+    /// Starts a collector.
     pub(crate) fn start() -> Self {
         let spans: Arc<Mutex<Vec<Span>>> = Arc::default();
         let kept = spans.clone();
         let take = async move |headers: HeaderMap, body: Bytes| {
             assert_eq!(headers["content-type"], "application/x-protobuf");
             kept.lock().unwrap().extend(read(body));
-            let answer = ExportTraceServiceResponse::default().encode_to_vec();
-            ([("content-type", "application/x-protobuf")], answer)
+            let response = ExportTraceServiceResponse::default().encode_to_vec();
+            ([("content-type", "application/x-protobuf")], response)
         };
         let router = Router::new().route("/v1/traces", post(take));
         Self { service: Service::start(Limits::default(), |_| router), spans }
     }
 
-    /// A collector that takes everything and never answers.
+    /// Starts a collector that never responds.
     pub(crate) fn hanging() -> Self {
         let router = Router::new().route("/v1/traces", post(async || pending::<()>().await));
         Self { service: Service::start(Limits::default(), |_| router), spans: Arc::default() }

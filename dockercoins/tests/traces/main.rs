@@ -1,4 +1,4 @@
-//! Traces of the real programs: what a collector gets, and what happens without one.
+//! Traces of the real programs, with and without a collector.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
@@ -17,16 +17,16 @@ use testkit::{Process, Redis, eventually, metrics};
 
 use crate::collector::{Collector, Span};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long the end of a program may take.
+/// How long a program may take to exit.
 const SOON: Duration = Duration::from_secs(2);
 
 fn program(name: &str, settings: &[(&str, &str)]) -> Process {
     Process::service(testkit::sibling(env!("CARGO_BIN_EXE_dockercoins"), name), settings)
 }
 
-/// The three services that make a unit of work, with settings for all of them.
+/// The three services of a unit of work, with common settings.
 struct Trio {
     worker: Process,
     rng: Process,
@@ -51,12 +51,12 @@ impl Trio {
         metrics(self.worker.address("ADMIN_LISTEN"))["worker_units_total"]
     }
 
-    /// Ends all three as Kubernetes would, the worker first, and returns how long the longest took.
+    /// Stops all three with SIGTERM, the worker first; returns the longest time that one took.
     fn end(&mut self) -> Duration {
         let end = |process: &mut Process| {
             let started = Instant::now();
             process.terminate();
-            assert_eq!(process.wait(PATIENCE).code(), Some(0));
+            assert_eq!(process.wait(TIMEOUT).code(), Some(0));
             started.elapsed()
         };
         [&mut self.worker, &mut self.rng, &mut self.hasher].map(end).into_iter().max().unwrap()
@@ -65,15 +65,15 @@ impl Trio {
 
 #[test]
 fn a_unit_of_work_is_one_trace_across_three_services() {
-    one_trace_each("3");
+    assert_one_trace_per_unit("3");
 }
 
 #[test]
-fn a_unit_of_work_is_one_trace_when_one_thread_does_everything() {
-    one_trace_each("1");
+fn a_unit_of_work_is_one_trace_with_one_thread() {
+    assert_one_trace_per_unit("1");
 }
 
-fn one_trace_each(threads: &str) {
+fn assert_one_trace_per_unit(threads: &str) {
     let Some(redis) = Redis::start() else { return };
     let collector = Collector::start();
     let export = [
@@ -85,40 +85,40 @@ fn one_trace_each(threads: &str) {
         ("THREADS", threads.to_owned()),
     ];
     let mut trio = Trio::start(&redis, &export.each_ref().map(|(name, value)| (*name, &**value)));
-    eventually(PATIENCE, "ten whole traces", || whole(&collector.spans()).len() >= 10);
+    eventually(TIMEOUT, "ten whole traces", || complete_traces(&collector.spans()).len() >= 10);
     trio.end();
 
-    // What is left at the end is exported, too: one trace for each unit of work that was counted.
-    eventually(PATIENCE, "a trace for each unit of work", || {
-        whole(&collector.spans()).len() as u64 == redis.hashes()
+    // Spans are also exported at the exit, so there is one trace per counted unit of work.
+    eventually(TIMEOUT, "a trace for each unit of work", || {
+        complete_traces(&collector.spans()).len() as u64 == redis.hashes()
     });
     let ids = collector.spans().into_iter().map(|span| span.id);
     let (count, different) = (ids.len(), ids.collect::<HashSet<_>>().len());
     assert_eq!(count, different);
     let mut queued = 0;
-    for trace in whole(&collector.spans()) {
-        check(&trace);
+    for trace in complete_traces(&collector.spans()) {
+        assert_complete(&trace);
         let queue = trace.iter().find(|span| span.name == "queue").unwrap();
         queued += usize::from(queue.end - queue.start > 10_000_000);
     }
-    assert!(queued > 0, "three loops and one lane, but nobody queued");
+    assert!(queued > 0, "three loops and one lane, but no request was queued");
 }
 
-/// The traces whose unit of work ended with a hash.
-fn whole(spans: &[Span]) -> Vec<Vec<Span>> {
+/// The traces of completed units of work.
+fn complete_traces(spans: &[Span]) -> Vec<Vec<Span>> {
     let mut traces: HashMap<&[u8], Vec<Span>> = HashMap::new();
     for span in spans {
         traces.entry(&span.trace).or_default().push(span.clone());
     }
-    let whole = |trace: &Vec<Span>| {
+    let is_complete = |trace: &Vec<Span>| {
         trace.iter().any(|span| span.parent.is_empty())
             && trace.iter().filter(|span| span.kind == SpanKind::Server).count() == 2
     };
-    traces.into_values().filter(whole).collect()
+    traces.into_values().filter(is_complete).collect()
 }
 
-/// A trace has all its spans, each below the right one and within its time.
-fn check(trace: &[Span]) {
+/// Asserts that a trace has all its spans, each with the correct parent and within its time.
+fn assert_complete(trace: &[Span]) {
     let (client, server, internal) = (SpanKind::Client, SpanKind::Server, SpanKind::Internal);
     let mut found = Vec::new();
     for span in trace {
@@ -152,13 +152,13 @@ fn check(trace: &[Span]) {
 }
 
 #[test]
-fn a_collector_that_hangs_or_is_gone_changes_neither_speed_nor_end() {
+fn a_hanging_or_missing_collector_affects_neither_the_speed_nor_the_exit() {
     let Some(redis) = Redis::start() else { return };
     let hanging = Collector::hanging();
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed_port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let none = [("DELAY", "5ms")];
     let trio = |url: &str| {
-        // A short queue and small batches, so that the exporter is in trouble all the time.
+        // With a short queue and small batches, the exporter is always overloaded.
         let small = [
             ("OTEL_EXPORTER_OTLP_ENDPOINT", url),
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "1000"),
@@ -171,11 +171,11 @@ fn a_collector_that_hangs_or_is_gone_changes_neither_speed_nor_end() {
     let mut trios = [
         Trio::start(&redis, &none),
         trio(&hanging.url()),
-        trio(&format!("http://{nobody}")),
+        trio(&format!("http://{closed_port}")),
         trio("http://nowhere.invalid:4318"),
     ];
     for trio in &trios {
-        eventually(PATIENCE, "some work", || trio.units() > 10.0);
+        eventually(TIMEOUT, "some work", || trio.units() > 10.0);
     }
     let before = trios.each_ref().map(Trio::units);
     thread::sleep(Duration::from_secs(5));
@@ -193,17 +193,17 @@ fn a_collector_that_hangs_or_is_gone_changes_neither_speed_nor_end() {
         let lost = lines.iter().filter(|line| line.contains("spans are lost")).count();
         assert!(lost <= usize::from(exporting), "{lines:?}");
     }
-    // Whoever hangs or is gone is told of, once.
+    // Each worker with a failing collector logs it once.
     let lost = |trio: &Trio| trio.worker.lines().iter().any(|line| line.contains("spans are lost"));
     assert!(trios[1..].iter().all(lost));
 }
 
 #[test]
-fn without_a_collector_context_still_travels_into_every_log() {
+fn without_a_collector_trace_ids_are_still_in_every_log() {
     let Some(redis) = Redis::start() else { return };
     let settings = [("LOG_FORMAT", "json"), ("DEBUG", "y"), ("DELAY", "0s")];
     let mut trio = Trio::start(&redis, &settings);
-    eventually(PATIENCE, "some work", || trio.units() > 10.0);
+    eventually(TIMEOUT, "some work", || trio.units() > 10.0);
     trio.end();
     let traces = |process: &Process, text: &str| {
         let lines = process.lines();
@@ -218,13 +218,13 @@ fn without_a_collector_context_still_travels_into_every_log() {
     };
     let began = traces(&trio.worker, "Doing one unit of work");
     assert_eq!(began.iter().collect::<HashSet<_>>().len(), began.len(), "one trace each");
-    let (asked, hashed) = (traces(&trio.rng, "\"GET"), traces(&trio.hasher, "\"POST"));
-    assert_eq!(asked[..10], began[..10]);
+    let (requested, hashed) = (traces(&trio.rng, "\"GET"), traces(&trio.hasher, "\"POST"));
+    assert_eq!(requested[..10], began[..10]);
     assert_eq!(hashed[..10], began[..10]);
 }
 
 #[test]
-fn spans_that_nobody_wants_are_not_exported() {
+fn spans_are_not_exported_if_disabled_or_not_sampled() {
     let Some(redis) = Redis::start() else { return };
     let collector = Collector::start();
     let url = collector.url();
@@ -235,11 +235,11 @@ fn spans_that_nobody_wants_are_not_exported() {
     ] {
         let export = ("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str());
         let mut trio = Trio::start(&redis, &[export, off, ("DELAY", "0s")]);
-        eventually(PATIENCE, "some work", || trio.units() > 10.0);
+        eventually(TIMEOUT, "some work", || trio.units() > 10.0);
         trio.end();
         assert!(collector.spans().is_empty(), "{off:?}");
     }
-    // One in four, but then all spans of the trace, whichever service made them.
+    // One trace in four is sampled, with the spans of all services.
     let quarter = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()),
         ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
@@ -248,20 +248,20 @@ fn spans_that_nobody_wants_are_not_exported() {
     ];
     let mut trio = Trio::start(&redis, &quarter);
     let before = redis.hashes();
-    eventually(PATIENCE, "much work", || trio.units() > 400.0);
+    eventually(TIMEOUT, "more work", || trio.units() > 400.0);
     trio.end();
     let hashes = (redis.hashes() - before) as f64;
-    let traces = whole(&collector.spans());
+    let traces = complete_traces(&collector.spans());
     println!("{} traces of {hashes} units of work", traces.len());
     assert!((0.1..0.4).contains(&(traces.len() as f64 / hashes)));
     assert!(traces.iter().all(|trace| trace.len() == 9));
 }
 
 #[test]
-fn a_collector_that_cannot_be_spoken_to_is_refused() {
-    let refused = |settings: &[(&str, &str)], words: [&str; 3]| {
+fn an_unsupported_collector_is_rejected() {
+    let assert_rejected = |settings: &[(&str, &str)], words: [&str; 3]| {
         let mut rng = program("rng", settings);
-        assert_eq!(rng.wait(PATIENCE).code(), Some(2), "{settings:?}");
+        assert_eq!(rng.wait(TIMEOUT).code(), Some(2), "{settings:?}");
         let errors = rng.errors();
         assert_eq!(errors.len(), 1, "{errors:?}");
         for word in words {
@@ -270,11 +270,11 @@ fn a_collector_that_cannot_be_spoken_to_is_refused() {
     };
     for endpoint in ["https://here:4318", "here:4318", "/v1/traces", "nonsense"] {
         for name in ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] {
-            refused(&[(name, endpoint)], [name, endpoint, "http://collector:4318"]);
+            assert_rejected(&[(name, endpoint)], [name, endpoint, "http://collector:4318"]);
         }
     }
     let export = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://here:4318");
-    for (name, value, right) in [
+    for (name, value, valid) in [
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "http/protobuf"),
         ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", "http/protobuf"),
         ("OTEL_TRACES_EXPORTER", "zipkin", "otlp"),
@@ -282,11 +282,11 @@ fn a_collector_that_cannot_be_spoken_to_is_refused() {
         ("OTEL_TRACES_SAMPLER_ARG", "7", "0.01"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "10000"),
     ] {
-        refused(&[export, (name, value)], [name, value, right]);
+        assert_rejected(&[export, (name, value)], [name, value, valid]);
     }
     let secret = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://me:s3cret@here:4318")];
     let mut rng = program("rng", &secret);
-    assert_eq!(rng.wait(PATIENCE).code(), Some(2));
+    assert_eq!(rng.wait(TIMEOUT).code(), Some(2));
     let errors = rng.errors().join("\n");
     assert!(errors.contains("without user and password") && !errors.contains("s3cret"), "{errors}");
 }
