@@ -1,4 +1,4 @@
-//! The functions that every unit of work goes through, each on its own, in one thread.
+//! Benchmarks of the functions that run for every unit of work, in one thread.
 
 #![allow(clippy::unwrap_used)]
 
@@ -10,7 +10,7 @@ use axum::{
     http::{HeaderMap, Method, Request},
     response::Response,
 };
-use chassis::{Served, ServerTiming, defaults};
+use chassis::{ServedBy, ServerTiming, defaults};
 use divan::{Bencher, Divan, black_box, counter::ItemsCount};
 use http_body_util::BodyExt;
 use tokio::runtime::{Builder, Runtime};
@@ -20,14 +20,14 @@ use tower::ServiceExt;
 /// Random bytes in a unit of work.
 const BLOCK: usize = 32;
 
-/// How long each of them is measured at least.
+/// Minimum time of each benchmark.
 const MIN_TIME: Duration = Duration::from_millis(500);
 
 fn main() {
     Divan::default().min_time(MIN_TIME).config_with_args().main();
 }
 
-/// What rng writes into each answer.
+/// rng writes `Server-Timing` into each response.
 #[divan::bench]
 fn server_timing_format(bencher: Bencher) {
     bencher.with_inputs(Response::default).bench_values(|mut response: Response| {
@@ -36,48 +36,48 @@ fn server_timing_format(bencher: Bencher) {
     });
 }
 
-/// What a worker reads from each answer.
+/// A worker reads `Server-Timing` from each response.
 #[divan::bench]
 fn server_timing_parse(bencher: Bencher) {
     let headers = headers();
     bencher.bench(|| ServerTiming::of(black_box(&headers)));
 }
 
-/// Which rng has answered.
+/// A worker reads `Served-By` from each response of rng.
 #[divan::bench]
 fn served_by_parse(bencher: Bencher) {
     let headers = headers();
-    bencher.bench(|| Served::of(black_box(&headers)));
+    bencher.bench(|| ServedBy::of(black_box(&headers)));
 }
 
-/// rng without a delay and without a network.
+/// rng without delay and network.
 #[divan::bench(args = [1, 32, 1024])]
 fn rng(bencher: Bencher, batch: usize) {
     let settings = rng::Settings { delay: Duration::ZERO, ..defaults() };
     let stop = CancellationToken::new();
     let router = rng::router(&settings, "rng".to_owned(), rng::Metrics::default(), stop);
-    answers(bencher, batch, &router, Method::GET, &format!("/{}", batch * BLOCK), 0);
+    responses(bencher, batch, &router, Method::GET, &format!("/{}", batch * BLOCK), 0);
 }
 
-/// hasher without a delay and without a network, one unit of work at a time.
+/// hasher without delay and network, one unit of work per request.
 #[divan::bench]
 fn hasher(bencher: Bencher) {
-    answers(bencher, 1, &hashes(), Method::POST, "/", BLOCK);
+    responses(bencher, 1, &hasher_router(), Method::POST, "/", BLOCK);
 }
 
-/// hasher, in batches.
+/// hasher with batches.
 #[divan::bench(args = [32, 1024])]
 fn hasher_blocks(bencher: Bencher, batch: usize) {
-    answers(bencher, batch, &hashes(), Method::POST, "/blocks/32", batch * BLOCK);
+    responses(bencher, batch, &hasher_router(), Method::POST, "/blocks/32", batch * BLOCK);
 }
 
-fn hashes() -> Router {
+fn hasher_router() -> Router {
     let settings = hasher::Settings { delay: Duration::ZERO, ..defaults() };
     hasher::router(&settings, CancellationToken::new())
 }
 
-/// Asks a router for a batch, with a body of so many bytes.
-fn answers(
+/// Sends a router requests for a batch, with a body of `length` bytes.
+fn responses(
     bencher: Bencher,
     batch: usize,
     router: &Router,
@@ -90,14 +90,14 @@ fn answers(
         let body = Body::from(vec![7; length]);
         Request::builder().method(&method).uri(path).body(body).unwrap()
     };
-    let answer = |request: Request<Body>| {
+    let response = |request: Request<Body>| {
         runtime.block_on(async {
-            let answer: Response = router.clone().oneshot(request).await.unwrap();
-            assert_eq!(answer.status(), 200);
-            answer.into_body().collect().await.unwrap().to_bytes()
+            let response: Response = router.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), 200);
+            response.into_body().collect().await.unwrap().to_bytes()
         })
     };
-    bencher.counter(ItemsCount::new(batch)).with_inputs(request).bench_local_values(answer);
+    bencher.counter(ItemsCount::new(batch)).with_inputs(request).bench_local_values(response);
 }
 
 fn runtime() -> Runtime {
@@ -109,11 +109,11 @@ fn timing() -> ServerTiming {
     ServerTiming { queue, delay, work }
 }
 
-/// The headers of an answer of rng.
+/// The headers of a response of rng.
 fn headers() -> HeaderMap {
     let mut response = Response::default();
     timing().add_to(&mut response);
-    let served = Served { by: "rng-5d9c7b6f4-x2z8q".to_owned(), lanes: 1 };
-    response.headers_mut().insert("served-by", served.header());
+    let served_by = ServedBy { host: "rng-5d9c7b6f4-x2z8q".to_owned(), lanes: 1 };
+    response.headers_mut().insert("served-by", served_by.header());
     response.into_parts().0.headers
 }

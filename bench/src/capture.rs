@@ -1,4 +1,4 @@
-//! The bytes of one unit of work, as our programs send them.
+//! Captures the bytes of one unit of work, as the programs of DockerCoins send them.
 
 use std::{
     io::{Read, Write},
@@ -9,21 +9,22 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use crate::{
-    bare::{Exchange, Messages},
+    baseline::{Exchange, Messages},
     process,
 };
 
 /// How long a connection or a message may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Lets a worker ask our rng and hasher through us, and notes what they say.
+/// Runs a worker whose requests to rng and hasher pass through this process, and records the first
+/// exchange with each.
 pub(crate) fn capture() -> Result<Messages> {
     let redis = process::redis()?;
     let rng = process::program("rng", &[("DELAY", "0s")])?;
     let hasher = process::program("hasher", &[("DELAY", "0s")])?;
-    let between = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
+    let listeners = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
     let url = |listener: &TcpListener| Ok(format!("http://{}/", listener.local_addr()?));
-    let urls: Result<Vec<String>> = between.iter().map(url).collect();
+    let urls: Result<Vec<String>> = listeners.iter().map(url).collect();
     let urls = urls?;
     let worker = process::program(
         "worker",
@@ -37,41 +38,41 @@ pub(crate) fn capture() -> Result<Messages> {
     )?;
     let messages = || {
         anyhow::Ok(Messages {
-            rng: exchange(&between[0], 0, rng.address("LISTEN"), 32)?,
-            hasher: exchange(&between[1], 32, hasher.address("LISTEN"), 64)?,
+            rng: exchange(&listeners[0], 0, rng.address("LISTEN"), 32)?,
+            hasher: exchange(&listeners[1], 32, hasher.address("LISTEN"), 64)?,
         })
     };
-    messages().with_context(|| format!("the worker says:\n{}", worker.lines().join("\n")))
+    messages().with_context(|| format!("log of the worker:\n{}", worker.lines().join("\n")))
 }
 
-/// Hands on a request and its answer, whose bodies have so many bytes.
+/// Forwards a request and its response, whose bodies have known lengths in bytes.
 fn exchange(
-    between: &TcpListener,
-    asked: usize,
+    listener: &TcpListener,
+    request_body: usize,
     service: SocketAddr,
-    answered: usize,
+    response_body: usize,
 ) -> Result<Exchange> {
-    between.set_nonblocking(true)?;
-    let late = || format!("the worker does not connect within {PATIENCE:?}");
-    let accept = || between.accept().with_context(late);
-    let (mut client, _) = process::retry(PATIENCE, accept)?;
-    let request = message(&mut client, asked).context("request")?;
+    listener.set_nonblocking(true)?;
+    let too_late = || format!("the worker did not connect within {TIMEOUT:?}");
+    let accept = || listener.accept().with_context(too_late);
+    let (mut client, _) = process::retry(TIMEOUT, accept)?;
+    let request = message(&mut client, request_body).context("request")?;
     let mut server = TcpStream::connect(service)?;
     server.write_all(&request)?;
-    let answer = message(&mut server, answered).context("answer")?;
-    client.write_all(&answer)?;
-    Ok(Exchange { request, answer })
+    let response = message(&mut server, response_body).context("response")?;
+    client.write_all(&response)?;
+    Ok(Exchange { request, response })
 }
 
-/// A message with a body of so many bytes.
+/// Reads a message with a body of this length in bytes.
 fn message(stream: &mut TcpStream, body: usize) -> Result<Vec<u8>> {
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     let mut message = Vec::new();
     loop {
-        let mut piece = [0; 4096];
-        let read = stream.read(&mut piece)?;
-        ensure!(read > 0, "it ended too early");
-        message.extend_from_slice(&piece[..read]);
+        let mut buffer = [0; 4096];
+        let read = stream.read(&mut buffer)?;
+        ensure!(read > 0, "the connection ended too early");
+        message.extend_from_slice(&buffer[..read]);
         let head = message.windows(4).position(|end| end == b"\r\n\r\n");
         if head.is_some_and(|head| message.len() >= head + 4 + body) {
             return Ok(message);

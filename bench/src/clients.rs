@@ -1,8 +1,9 @@
-//! Clients that keep their connections: they ask again and again, or listen to a stream of events.
+//! HTTP clients that keep their connections: they send requests one after the other, or read a stream
+//! of events.
 
 use std::{
-    io::{BufRead, BufReader},
-    net::{SocketAddr, TcpStream},
+    io::BufRead,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -12,98 +13,101 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
-use testkit::{Client, http};
+use testkit::Client;
 
 use crate::{handler::EVENTS, process};
 
-/// What comes before the data of an event.
+/// The start of a line that holds the data of an event.
 const DATA: &str = "data: ";
 
-/// How long it may take until every stream has had an event.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long it may take until every stream has received an event.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Asks on so many connections, each in a thread of its own, for so long; returns how many answers
-/// came.
-pub(crate) fn ask(
-    peer: SocketAddr,
+/// Sends requests for `duration` on several connections, each with its own thread; returns the number
+/// of responses.
+pub(crate) fn send_requests(
+    address: SocketAddr,
     path: &str,
     connections: usize,
-    length: Duration,
+    duration: Duration,
 ) -> Result<u64> {
-    let end = Instant::now() + length;
+    let end = Instant::now() + duration;
     let threads = (0..connections).map(|_| {
-        let request = request(peer, path);
-        thread::spawn(move || ask_one(peer, &request, end))
+        let request = request(address, path);
+        thread::spawn(move || send_until(end, address, &request))
     });
-    let mut answers = 0;
+    let mut responses = 0;
     for thread in threads.collect::<Vec<_>>() {
-        answers += thread.join().map_err(|_| anyhow!("a thread has died"))??;
+        responses += thread.join().map_err(|_| anyhow!("a thread panicked"))??;
     }
-    Ok(answers)
+    Ok(responses)
 }
 
-fn ask_one(peer: SocketAddr, request: &str, end: Instant) -> Result<u64> {
-    let (mut client, mut answers) = (Client::try_connect(peer)?, 0);
+fn send_until(end: Instant, address: SocketAddr, request: &str) -> Result<u64> {
+    let (mut client, mut responses) = (Client::try_connect(address)?, 0);
     while Instant::now() < end {
         client.try_send(request)?;
-        let status = client.try_answer()?.status;
+        let status = client.try_response()?.status;
         ensure!(status < 400, "status {status}");
-        answers += 1;
+        responses += 1;
     }
-    Ok(answers)
+    Ok(responses)
 }
 
-fn request(peer: SocketAddr, path: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nHost: {peer}\r\n\r\n")
+fn request(address: SocketAddr, path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n")
 }
 
-/// The length of the body of an answer, or of the data of an event.
-pub(crate) fn size(peer: SocketAddr, path: &str) -> Result<usize> {
+/// The length of the body of a response, or of the data of an event, in bytes.
+pub(crate) fn body_len(address: SocketAddr, path: &str) -> Result<usize> {
     if path == EVENTS {
-        return data(listen(peer)?).next().context("no event");
+        return event_lens(open_stream(address)?).next().context("no event");
     }
-    let mut client = Client::try_connect(peer)?;
-    client.try_send(request(peer, path))?;
-    Ok(client.try_answer()?.body.len())
+    let mut client = Client::try_connect(address)?;
+    client.try_send(request(address, path))?;
+    Ok(client.try_response()?.body.len())
 }
 
-fn listen(peer: SocketAddr) -> Result<TcpStream> {
-    Ok(http::ask(peer, &format!("GET {EVENTS}"), b"")?)
+fn open_stream(address: SocketAddr) -> Result<Client> {
+    Ok(Client::start(address, &format!("GET {EVENTS}"), b"")?)
 }
 
-/// The length of the data of each event, to the end of the stream.
-fn data(stream: TcpStream) -> impl Iterator<Item = usize> {
-    let lines = BufReader::new(stream).lines().map_while(Result::ok);
+/// The length of the data of each event until the stream ends.
+fn event_lens(stream: Client) -> impl Iterator<Item = usize> {
+    let lines = stream.into_reader().lines().map_while(Result::ok);
     lines.filter_map(|line| line.strip_prefix(DATA).map(str::len))
 }
 
-/// Streams that are listened to until the service ends.
+/// Open streams of events, which are read until the service ends, and the number of events so far.
 pub(crate) struct Streams(Arc<AtomicU64>);
 
 impl Streams {
-    /// Opens so many streams, and waits until each has had an event.
-    pub(crate) fn open(peer: SocketAddr, streams: u64) -> Result<Self> {
+    /// Opens this number of streams, and waits until as many events have been received.
+    pub(crate) fn open(address: SocketAddr, streams: u64) -> Result<Self> {
         let events = Arc::new(AtomicU64::new(0));
         for _ in 0..streams {
-            let (stream, events) = (listen(peer)?, events.clone());
+            let (stream, events) = (open_stream(address)?, events.clone());
             thread::spawn(move || {
-                for _ in data(stream) {
+                for _ in event_lens(stream) {
                     events.fetch_add(1, Ordering::Relaxed);
                 }
             });
         }
-        process::retry(PATIENCE, || {
-            let come = events.load(Ordering::Relaxed);
-            ensure!(come >= streams, "{come} events on {streams} streams within {PATIENCE:?}");
+        process::retry(TIMEOUT, || {
+            let received = events.load(Ordering::Relaxed);
+            ensure!(
+                received >= streams,
+                "{received} events on {streams} streams within {TIMEOUT:?}"
+            );
             Ok(())
         })?;
         Ok(Self(events))
     }
 
-    /// How many events have come in so long.
-    pub(crate) fn events(&self, length: Duration) -> u64 {
+    /// The number of events during `duration`.
+    pub(crate) fn count_events(&self, duration: Duration) -> u64 {
         let before = self.0.load(Ordering::Relaxed);
-        thread::sleep(length);
+        thread::sleep(duration);
         self.0.load(Ordering::Relaxed) - before
     }
 }

@@ -1,4 +1,4 @@
-//! One thread, and the kernel's list of connections that are ready.
+//! Bare sockets with one thread for all connections, which epoll reports as ready.
 
 use std::{
     collections::HashMap,
@@ -13,22 +13,23 @@ use mio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::bare::{Done, Exchange, Load};
+use crate::baseline::{Exchange, RunStats, Workload};
 
-/// Events that are taken at once.
-const EVENTS: usize = 1024;
+/// Events per call of epoll.
+const MAX_EVENTS: usize = 1024;
 
-/// The listener's; connections have smaller ones.
+/// The token of the listener; connections have smaller tokens.
 const LISTENER: Token = Token(usize::MAX);
 
-/// A connection, and how much of the next message it has received.
+/// A connection on which messages of a known length are received.
 struct Connection {
     stream: TcpStream,
+    /// Bytes of the next message so far.
     received: usize,
 }
 
 impl Connection {
-    /// Reads what is there, and tells whether a whole message of `length` bytes has come.
+    /// Reads the available bytes; returns whether a message of `length` bytes is complete.
     fn receive(&mut self, length: usize) -> std::io::Result<bool> {
         let mut buffer = [0; 4096];
         match self.stream.read(&mut buffer[..length - self.received]) {
@@ -43,11 +44,11 @@ impl Connection {
     }
 }
 
-/// Answers every request, for ever.
+/// Responds to every request until the process is killed.
 pub(crate) fn serve(listener: net::TcpListener, exchange: &Exchange) -> Result<()> {
     listener.set_nonblocking(true)?;
     let mut listener = TcpListener::from_std(listener);
-    let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(EVENTS));
+    let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(MAX_EVENTS));
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     let mut connections: HashMap<Token, Connection> = HashMap::new();
     let mut next = 0;
@@ -63,12 +64,12 @@ pub(crate) fn serve(listener: net::TcpListener, exchange: &Exchange) -> Result<(
                     connections.insert(token, Connection { stream, received: 0 });
                 }
             } else if let Some(connection) = connections.get_mut(&event.token()) {
-                let answered = match connection.receive(exchange.request.len()) {
-                    Ok(true) => connection.stream.write_all(&exchange.answer),
+                let sent = match connection.receive(exchange.request.len()) {
+                    Ok(true) => connection.stream.write_all(&exchange.response),
                     Ok(false) => Ok(()),
                     Err(error) => Err(error),
                 };
-                if answered.is_err() {
+                if sent.is_err() {
                     connections.remove(&event.token());
                 }
             }
@@ -76,16 +77,16 @@ pub(crate) fn serve(listener: net::TcpListener, exchange: &Exchange) -> Result<(
     }
 }
 
-/// Mines in so many loops for so long.
-pub(crate) fn mine(load: &Load) -> Result<Done> {
-    let Load { exchanges, loops, length } = load;
-    let peers = exchanges.each_ref().map(|(peer, _)| *peer);
+/// Mines with one connection to each service per loop, until the duration has passed.
+pub(crate) fn mine(workload: &Workload) -> Result<RunStats> {
+    let Workload { exchanges, loops, duration } = workload;
+    let addresses = exchanges.each_ref().map(|(address, _)| *address);
     let exchanges = exchanges.each_ref().map(|(_, exchange)| exchange);
-    let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(EVENTS));
+    let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(MAX_EVENTS));
     let mut connections = Vec::new();
-    // Even tokens are connections to rng, odd ones to hasher.
+    // Even numbers are connections to rng, odd ones to hasher.
     for number in 0..2 * loops {
-        let stream = net::TcpStream::connect(peers[number % 2])?;
+        let stream = net::TcpStream::connect(addresses[number % 2])?;
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
         let mut stream = TcpStream::from_std(stream);
@@ -93,25 +94,25 @@ pub(crate) fn mine(load: &Load) -> Result<Done> {
         connections.push(Connection { stream, received: 0 });
     }
     let started = Instant::now();
-    let (mut begun, mut units) = (vec![started; *loops], Vec::new());
+    let (mut unit_started, mut units) = (vec![started; *loops], Vec::new());
     for number in 0..*loops {
         connections[2 * number].stream.write_all(&exchanges[0].request)?;
     }
-    while started.elapsed() < *length {
+    while started.elapsed() < *duration {
         poll.poll(&mut events, None)?;
         for event in &events {
             let Token(number) = event.token();
-            let peer = number % 2;
-            if connections[number].receive(exchanges[peer].answer.len())? {
-                if peer == 1 {
+            let service = number % 2;
+            if connections[number].receive(exchanges[service].response.len())? {
+                if service == 1 {
                     let now = Instant::now();
-                    units.push((now - begun[number / 2]).as_secs_f32());
-                    begun[number / 2] = now;
+                    units.push((now - unit_started[number / 2]).as_secs_f32());
+                    unit_started[number / 2] = now;
                 }
                 let next = &mut connections[number ^ 1].stream;
-                next.write_all(&exchanges[1 - peer].request)?;
+                next.write_all(&exchanges[1 - service].request)?;
             }
         }
     }
-    Ok(Done::new(started, units))
+    Ok(RunStats::new(started, units))
 }

@@ -1,5 +1,5 @@
-//! What surrounds the process that measures: however that one ends, nothing that it has started or
-//! written to a temporary folder stays.
+//! Runs the measurement in a child process, and cleans up after it: however the child ends, no process
+//! and no temporary file of the measurement remains.
 
 use std::{
     env,
@@ -21,17 +21,17 @@ use tokio::{
     task::spawn_blocking,
 };
 
-/// Starts this program again to measure, with the same arguments, in a process group and with a
-/// temporary folder of its own; ends as it ends, or on SIGINT or SIGTERM.
+/// Starts this program again with the action `measure`, in its own process group and with its own
+/// temporary folder. Returns when the child ends, or on SIGINT or SIGTERM.
 pub(crate) fn run() -> Result<ExitCode> {
     let folder = tempfile::tempdir()?;
     let mut command = Command::new(env::current_exe()?);
     command.args(env::args_os().skip(1)).arg("measure");
     command.env("TMPDIR", folder.path()).process_group(0);
-    // Whoever is left of the group when the process ends is waited for here.
+    // Processes of the group that outlive the child become children of this process.
     set_child_subreaper(Some(getpid()))?;
     let code = Runtime::new()?.block_on(async {
-        // Registered before anything is started, so that no early signal is missed.
+        // Registered before the child starts, so that no early signal is missed.
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut child = command.spawn()?;
@@ -42,7 +42,7 @@ pub(crate) fn run() -> Result<ExitCode> {
             _ = terminate.recv() => Some(128 + Signal::TERM.as_raw()),
         };
         match kill_process_group(group, Signal::KILL) {
-            // Nobody is left.
+            // The group is empty.
             Ok(()) | Err(Errno::SRCH) => {}
             Err(error) => return Err(error.into()),
         }
@@ -50,6 +50,6 @@ pub(crate) fn run() -> Result<ExitCode> {
         anyhow::Ok(code)
     })?;
     folder.close()?;
-    // A panic has no code.
+    // A child that ended by a signal, such as the abort after a panic, has no exit code.
     Ok(code.and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }

@@ -1,4 +1,4 @@
-//! The yardstick of services: a bare axum handler, with nothing around it.
+//! The baseline of the services: an axum handler without middleware.
 
 use std::{convert::Infallible, io::Write, net::Ipv4Addr, time::Duration};
 
@@ -19,10 +19,10 @@ use tokio::{net::TcpListener, runtime::Runtime, time::interval};
 /// The path of the stream of events, here and in webui.
 pub(crate) const EVENTS: &str = "/events";
 
-/// Time between two events, as in webui.
-const PERIOD: Duration = Duration::from_secs(1);
+/// Interval between two events, as in webui.
+const INTERVAL: Duration = Duration::from_secs(1);
 
-/// What the handler answers.
+/// The path and the size of the response.
 #[derive(Args)]
 pub(crate) struct Settings {
     path: String,
@@ -30,7 +30,7 @@ pub(crate) struct Settings {
     bytes: usize,
 }
 
-/// Serves until it is killed.
+/// Serves until the process is killed.
 pub(crate) fn run(settings: &Settings) -> Result<()> {
     let text = "x".repeat(settings.bytes);
     let handler = if settings.path == EVENTS {
@@ -47,10 +47,10 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
     })
 }
 
-/// One event at once, and one each second.
+/// Sends one event immediately, and then one per second.
 fn events(text: String) -> impl IntoResponse {
     let event = Event::default().event("dashboard").data(text);
-    let events = stream::unfold((interval(PERIOD), event), async |(mut ticks, event)| {
+    let events = stream::unfold((interval(INTERVAL), event), async |(mut ticks, event)| {
         ticks.tick().await;
         Some((Ok::<_, Infallible>(event.clone()), (ticks, event)))
     });

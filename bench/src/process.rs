@@ -1,4 +1,4 @@
-//! The processes that are measured: our programs, from where this one is, and redis.
+//! The processes that are measured: the programs in the folder of this one, and redis.
 
 use std::{
     path::{Path, PathBuf},
@@ -12,103 +12,108 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::de::DeserializeOwned;
 use testkit::{Process, Redis};
 
-/// How long a process that says that it is done may take to end.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the status of a process that has ended may take to arrive.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Time between two looks at what changes.
-const LOOK: Duration = Duration::from_millis(20);
+/// Interval between two attempts, and between two readings of the usage of a process.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How long a process that has started may still be busy with that.
-const START: Duration = Duration::from_millis(300);
+/// How long a listening process may still use CPU time for its start.
+const STARTUP: Duration = Duration::from_millis(300);
 
-/// What a process has used.
+/// The CPU time and the memory that a process has used.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Usage {
     /// CPU time, in seconds.
     pub(crate) cpu: f64,
-    /// The most memory at once, in bytes.
+    /// Peak of the resident memory, in bytes.
     pub(crate) memory: u64,
 }
 
-/// Our own program, which is also each process of the yardsticks.
-pub(crate) fn this() -> Result<String> {
-    std::env::current_exe()?.into_os_string().into_string().ok().context("no path in UTF-8")
+/// The path of this program, which also runs as each process of the baselines.
+pub(crate) fn own_path() -> Result<String> {
+    std::env::current_exe()?
+        .into_os_string()
+        .into_string()
+        .ok()
+        .context("the path is not valid UTF-8")
 }
 
-/// Where one of our programs is.
+/// The path of a program of the workspace. It is an error if the program does not exist.
 pub(crate) fn path(name: &str) -> Result<PathBuf> {
-    let path = Path::new(&this()?).with_file_name(name);
+    let path = Path::new(&own_path()?).with_file_name(name);
     ensure!(path.exists(), "{} is missing; run `cargo build --release` first", path.display());
     Ok(path)
 }
 
-/// Starts one of our programs on free ports.
+/// Starts a program of the workspace on free ports.
 pub(crate) fn program(name: &str, settings: &[(&str, &str)]) -> Result<Process> {
     Ok(Process::service(path(name)?, settings))
 }
 
 /// Starts a redis that writes nothing to disk.
 pub(crate) fn redis() -> Result<Redis> {
-    Redis::start_with(&["--appendonly", "no"]).context("bench needs a redis-server")
+    Redis::start_with(&["--appendonly", "no"]).context("bench needs redis-server")
 }
 
-/// Lets this process and those that it starts have as many files open as the host allows, which has
-/// to be so many.
+/// Raises the limit of open files of this process and its children to the hard limit. It is an error if
+/// that is less than `needed`.
 pub(crate) fn raise_file_limit(needed: u64) -> Result<()> {
     let maximum = getrlimit(Resource::Nofile).maximum;
     ensure!(
         maximum.is_none_or(|maximum| maximum >= needed),
-        "the hard limit of open files is {}, and a process needs up to {needed}; right would \
-         be `ulimit -n {needed}`, as root",
+        "the hard limit of open files is {}, but a process needs up to {needed}; run \
+         `ulimit -n {needed}` as root",
         maximum.unwrap_or_default()
     );
     Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)
 }
 
-/// How many sockets a process has open.
+/// The number of open sockets of a process.
 pub(crate) fn sockets(id: u32) -> Result<usize> {
     let files = procfs::process::Process::new(i32::try_from(id)?)?.fd()?.flatten();
     Ok(files.filter(|file| matches!(file.target, FDTarget::Socket(_))).count())
 }
 
-/// What a process that runs has used so far.
+/// The usage of a running process so far.
 pub(crate) fn usage(id: u32) -> Result<Usage> {
     let process = procfs::process::Process::new(i32::try_from(id)?)?;
     let (stat, status) = (process.stat()?, process.status()?);
-    let whole = (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64;
+    let in_ticks = (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64;
     let times = process.tasks()?.flatten().filter_map(|thread| thread.schedstat().ok());
     let threads = times.map(|time| time.sum_exec_runtime as f64 / 1e9).sum::<f64>();
-    // The process counts whole ticks only, and its threads are exact but gone when they have ended.
-    Ok(Usage { cpu: whole.max(threads), memory: status.vmhwm.unwrap_or_default() * 1024 })
+    // The time of the process is in whole ticks. That of its threads is exact, but without the threads
+    // that have ended.
+    Ok(Usage { cpu: in_ticks.max(threads), memory: status.vmhwm.unwrap_or_default() * 1024 })
 }
 
-/// Tries something again until it succeeds, or until `patience` ends with an error.
-pub(crate) fn retry<T>(patience: Duration, attempt: impl Fn() -> Result<T>) -> Result<T> {
-    let end = Instant::now() + patience;
+/// Repeats an attempt until it succeeds. Returns its last error after `timeout`.
+pub(crate) fn retry<T>(timeout: Duration, attempt: impl Fn() -> Result<T>) -> Result<T> {
+    let end = Instant::now() + timeout;
     loop {
         match attempt() {
-            Err(_) if Instant::now() < end => thread::sleep(LOOK),
+            Err(_) if Instant::now() < end => thread::sleep(POLL_INTERVAL),
             result => return result,
         }
     }
 }
 
-/// Waits until processes that listen have nothing more to do for their start.
+/// Waits until listening processes have completed their start.
 pub(crate) fn settle() {
-    thread::sleep(START);
+    thread::sleep(STARTUP);
 }
 
-/// Processes that have started, and the CPU time that this took.
-pub(crate) struct Started(Vec<(u32, f64)>);
+/// Measures the usage of processes after their start.
+pub(crate) struct Meter(Vec<(u32, f64)>);
 
-impl Started {
-    /// Waits until these processes, which listen, have started.
-    pub(crate) fn new(ids: &[u32]) -> Result<Self> {
+impl Meter {
+    /// Waits until these listening processes have completed their start.
+    pub(crate) fn start(ids: &[u32]) -> Result<Self> {
         settle();
         Ok(Self(ids.iter().map(|&id| Ok((id, usage(id)?.cpu))).collect::<Result<_>>()?))
     }
 
-    /// What each of them has used since then.
+    /// The usage of each process since then; the memory is the peak since its start.
     pub(crate) fn usages(&self) -> Result<Vec<Usage>> {
         let since = |&(id, before)| {
             let Usage { cpu, memory } = usage(id)?;
@@ -118,19 +123,20 @@ impl Started {
     }
 }
 
-/// Waits for the end of a process that measures itself; returns what it says and what it has used.
-pub(crate) fn measured<T: DeserializeOwned>(mut process: Process) -> Result<(T, Usage)> {
-    let mut most = Usage::default();
-    // What it has used can be read only while it runs, and its memory is gone while it exits.
+/// Waits until a process has ended; returns its report, which is one line of JSON on stdout, and its
+/// usage.
+pub(crate) fn measure_run<T: DeserializeOwned>(mut process: Process) -> Result<(T, Usage)> {
+    let mut peak = Usage::default();
+    // The usage can be read only while the process runs, and its memory is 0 while it exits.
     while process.is_running() {
         if let Ok(Usage { cpu, memory }) = usage(process.id()) {
-            most = Usage { cpu: cpu.max(most.cpu), memory: memory.max(most.memory) };
+            peak = Usage { cpu: cpu.max(peak.cpu), memory: memory.max(peak.memory) };
         }
-        thread::sleep(LOOK);
+        thread::sleep(POLL_INTERVAL);
     }
-    let ended = process.wait(PATIENCE);
+    let status = process.wait(TIMEOUT);
     let lines = process.lines();
-    ensure!(ended.success(), "it has failed:\n{}", lines.join("\n"));
-    let said = lines.iter().find(|line| line.starts_with('{')).context("it says nothing")?;
-    Ok((serde_json::from_str(said)?, most))
+    ensure!(status.success(), "the process failed:\n{}", lines.join("\n"));
+    let report = lines.iter().find(|line| line.starts_with('{')).context("no report")?;
+    Ok((serde_json::from_str(report)?, peak))
 }

@@ -1,28 +1,31 @@
-//! The table and the picture of the ladder.
+//! The table and the chart of the ladder.
 
 use std::fmt::Write;
 
 use crate::{
     figures::{median, number, range},
-    ladder::{Kind, NO_NETWORK, ONE_LOOP, Outcome, YARDSTICK},
-    turns::Row,
+    rounds::Row,
+    steps::{BARE_SOCKETS, Kind, NO_NETWORK, ONE_LOOP, Outcome},
 };
 
-/// A table for people. Rows are compared turn by turn, since the turns of a round are neighbours.
+/// The table as Markdown. Rows are compared round by round, because runs of the same round are close in
+/// time.
 pub(crate) fn markdown(results: &[(Row<Kind>, Vec<Outcome>)]) -> String {
-    let turns = |name| {
+    let outcomes_of = |name| {
         let row = results.iter().find(|(row, _)| row.name == name);
         row.map_or(&[][..], |(_, outcomes)| outcomes)
     };
-    let ratios = |outcomes: &[Outcome], name, of: &dyn Fn(&Outcome) -> f64| -> Vec<f64> {
-        outcomes.iter().zip(turns(name)).map(|(ours, other)| of(ours) / of(other)).collect()
+    let ratios = |outcomes: &[Outcome], baseline, figure: &dyn Fn(&Outcome) -> f64| -> Vec<f64> {
+        let pairs = outcomes.iter().zip(outcomes_of(baseline));
+        pairs.map(|(outcome, baseline)| figure(outcome) / figure(baseline)).collect()
     };
     let speed = |outcome: &Outcome| outcome.hashes_per_second;
     let cpu = |outcome: &Outcome| outcome.cpu_per_hash;
     let p50 = |outcome: &Outcome| outcome.p50.unwrap_or(f64::NAN);
     let mut table = String::from(
-        "| step | hashes/s | of no network | CPU per hash, µs | of bare sockets | p50 of a unit, µs | of one loop \
-         on bare sockets | memory of worker, rng, hasher, redis, MB |\n\
+        "| step | hashes/s | relative to no network | CPU per hash, µs | relative to bare sockets \
+         | p50 of a unit, µs | relative to 1 loop on bare sockets \
+         | peak memory of worker, rng, hasher, redis, MB |\n\
          | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
     );
     for (row, outcomes) in results {
@@ -31,7 +34,7 @@ pub(crate) fn markdown(results: &[(Row<Kind>, Vec<Outcome>)]) -> String {
             range(outcomes, speed),
             number(median(&ratios(outcomes, NO_NETWORK, &speed), |ratio| *ratio)),
             range(outcomes, cpu),
-            range(&ratios(outcomes, YARDSTICK, &cpu), |ratio| *ratio),
+            range(&ratios(outcomes, BARE_SOCKETS, &cpu), |ratio| *ratio),
             range(outcomes, p50),
             range(&ratios(outcomes, ONE_LOOP, &p50), |ratio| *ratio),
             memory(outcomes),
@@ -42,16 +45,16 @@ pub(crate) fn markdown(results: &[(Row<Kind>, Vec<Outcome>)]) -> String {
     table
 }
 
-/// The most that each program had in any turn, in MB.
+/// The peak memory of each program over all rounds, in MB.
 fn memory(outcomes: &[Outcome]) -> String {
     let programs = outcomes.first().map_or(0, |outcome| outcome.memory.len());
-    let most = |program: usize| outcomes.iter().map(|outcome| outcome.memory[program]).max();
-    let most = (0..programs).filter_map(most).map(|bytes| format!("{:.1}", bytes as f64 / 1e6));
-    most.collect::<Vec<_>>().join(", ")
+    let peak = |program: usize| outcomes.iter().map(|outcome| outcome.memory[program]).max();
+    let peaks = (0..programs).filter_map(peak).map(|bytes| format!("{:.1}", bytes as f64 / 1e6));
+    peaks.collect::<Vec<_>>().join(", ")
 }
 
-/// Bars of hashes per second, each gridline ten times the one before.
-pub(crate) fn picture(results: &[(Row<Kind>, Vec<Outcome>)]) -> String {
+/// A bar chart of hashes per second on a logarithmic scale, as SVG.
+pub(crate) fn chart(results: &[(Row<Kind>, Vec<Outcome>)]) -> String {
     let (left, decade, step) = (240.0, 70.0, 26.0);
     let height = step * results.len() as f64 + 40.0;
     let mut svg = format!(
@@ -68,11 +71,11 @@ pub(crate) fn picture(results: &[(Row<Kind>, Vec<Outcome>)]) -> String {
             height - 8.0
         );
     }
-    for ((row, outcomes), number_of) in results.iter().zip(0..) {
+    for ((row, outcomes), index) in results.iter().zip(0..) {
         let speed = median(outcomes, |outcome| outcome.hashes_per_second);
-        let (y, width) = (12.0 + step * f64::from(number_of), decade * speed.max(1.0).log10());
-        let ours = !row.name.starts_with("bare") && !row.name.starts_with("no network");
-        let colour = if ours { "#2a78b8" } else { "#b5b5b5" };
+        let (y, width) = (12.0 + step * f64::from(index), decade * speed.max(1.0).log10());
+        let colour =
+            if matches!(row.kind, Kind::DockerCoins { .. }) { "#2a78b8" } else { "#b5b5b5" };
         let (text, end) = (y + 14.0, left + width + 6.0);
         let _ = writeln!(
             svg,

@@ -1,4 +1,4 @@
-//! A thread for each connection.
+//! Bare sockets with one thread per connection.
 
 use std::{
     io::{Read, Write},
@@ -9,61 +9,62 @@ use std::{
 
 use anyhow::{Result, anyhow};
 
-use crate::bare::{Done, Exchange, Load};
+use crate::baseline::{Exchange, RunStats, Workload};
 
-/// Answers every request, for ever.
+/// Responds to every request until the process is killed.
 pub(crate) fn serve(listener: &TcpListener, exchange: &Exchange) -> Result<()> {
     loop {
         let (stream, _) = listener.accept()?;
         let exchange = exchange.clone();
-        // A client that is gone ends its thread.
-        thread::spawn(move || answer(stream, &exchange));
+        // The thread ends with an error when its client disconnects.
+        thread::spawn(move || serve_connection(stream, &exchange));
     }
 }
 
-fn answer(mut stream: TcpStream, exchange: &Exchange) -> Result<()> {
+fn serve_connection(mut stream: TcpStream, exchange: &Exchange) -> Result<()> {
     stream.set_nodelay(true)?;
     let mut request = vec![0; exchange.request.len()];
     loop {
         stream.read_exact(&mut request)?;
-        stream.write_all(&exchange.answer)?;
+        stream.write_all(&exchange.response)?;
     }
 }
 
-/// Mines in so many threads for so long.
-pub(crate) fn mine(load: &Load) -> Result<Done> {
+/// Mines in one thread per loop until the duration has passed.
+pub(crate) fn mine(workload: &Workload) -> Result<RunStats> {
     let started = Instant::now();
-    let end = started + load.length;
-    let threads: Vec<_> = (0..load.loops)
+    let end = started + workload.duration;
+    let threads: Vec<_> = (0..workload.loops)
         .map(|_| {
-            let exchanges = load.exchanges.clone();
-            thread::spawn(move || mine_one(&exchanges, end))
+            let exchanges = workload.exchanges.clone();
+            thread::spawn(move || run_loop(&exchanges, end))
         })
         .collect();
     let mut units = Vec::new();
     for thread in threads {
-        units.extend(thread.join().map_err(|_| anyhow!("a thread has died"))??);
+        units.extend(thread.join().map_err(|_| anyhow!("a thread panicked"))??);
     }
-    Ok(Done::new(started, units))
+    Ok(RunStats::new(started, units))
 }
 
-fn mine_one(exchanges: &[(SocketAddr, Exchange); 2], end: Instant) -> Result<Vec<f32>> {
-    let mut streams = Vec::new();
-    for (peer, exchange) in exchanges {
-        let stream = TcpStream::connect(peer)?;
+/// Mines until `end`, and returns the seconds that each unit of work took.
+fn run_loop(exchanges: &[(SocketAddr, Exchange); 2], end: Instant) -> Result<Vec<f32>> {
+    let mut connections = Vec::new();
+    for (address, exchange) in exchanges {
+        let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
-        streams.push((stream, exchange, vec![0; exchange.answer.len()]));
+        connections.push((stream, exchange, vec![0; exchange.response.len()]));
     }
     let mut units = Vec::new();
     loop {
-        let begun = Instant::now();
-        if begun >= end {
+        let started = Instant::now();
+        if started >= end {
             return Ok(units);
         }
-        for (stream, exchange, answer) in &mut streams {
+        for (stream, exchange, response) in &mut connections {
             stream.write_all(&exchange.request)?;
-            stream.read_exact(answer)?;
+            stream.read_exact(response)?;
         }
-        units.push(begun.elapsed().as_secs_f32());
+        units.push(started.elapsed().as_secs_f32());
     }
 }

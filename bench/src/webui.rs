@@ -1,4 +1,5 @@
-//! What an answer and an event of webui cost, beside a bare axum handler that sends as many bytes.
+//! The CPU time of a response and of an event of webui, next to a bare axum handler that sends the same
+//! number of bytes.
 
 use std::{
     fmt::Write,
@@ -9,34 +10,34 @@ use anyhow::{Context, Result, ensure};
 use testkit::{Process, Redis};
 
 use crate::{
-    Settings,
     clients::{self, Streams},
-    figures::{group, median, number, range},
+    figures::{median, number, range, thousands},
     handler::EVENTS,
-    process::{self, Started},
-    turns::{self, Row},
+    process::{self, Meter},
+    rounds::{self, Row},
+    settings::Settings,
 };
 
-/// Connections that ask, each again as soon as it has its answer.
+/// Connections that send requests, each the next one as soon as it has a response.
 const CONNECTIONS: usize = 64;
 
-/// Browsers that listen.
+/// Open streams of events.
 const STREAMS: u64 = 1000;
 
-/// What a service has reached in one turn.
+/// The result of one run of a row.
 struct Outcome {
-    /// Answers or events per second.
+    /// Responses or events per second.
     speed: f64,
-    /// Of the service, in cores.
+    /// CPU time of the service per second.
     cores: f64,
-    /// The length of the body of an answer, or of the data of an event.
+    /// The length of the body of a response, or of the data of an event.
     bytes: usize,
-    /// The most memory at once, in bytes.
+    /// Peak memory, in bytes.
     memory: u64,
 }
 
 impl Outcome {
-    /// For each answer or event, in microseconds.
+    /// CPU time per response or event, in microseconds.
     fn cpu(&self) -> f64 {
         self.cores / self.speed * 1e6
     }
@@ -44,7 +45,7 @@ impl Outcome {
 
 fn rows() -> Vec<Row<&'static str>> {
     let name = |path| match path {
-        EVENTS => format!("{} streams", group(STREAMS as f64)),
+        EVENTS => format!("{} streams", thousands(STREAMS as f64)),
         path => format!("GET {path}"),
     };
     ["/json", "/", "/index.html", EVENTS].map(|path| Row { name: name(path), kind: path }).into()
@@ -53,17 +54,18 @@ fn rows() -> Vec<Row<&'static str>> {
 /// Measures all rows, and writes the table.
 pub(crate) fn run(settings: &Settings) -> Result<()> {
     let application = Application::start()?;
-    let length = settings.length();
-    let results = turns::take(settings, rows(), |path| {
-        let webui = measured(&application.webui()?, path, length)?;
+    let duration = settings.duration();
+    let results = rounds::measure(settings.rounds, rows(), |path| {
+        let webui = measure(&application.start_webui()?, path, duration)?;
         let handler = ["handler", path, &webui.bytes.to_string()];
-        let axum = measured(&Process::start(process::this()?, &handler, &[]), path, length)?;
+        let axum = Process::start(process::own_path()?, &handler, &[]);
+        let axum = measure(&axum, path, duration)?;
         Ok([webui, axum])
     })?;
-    turns::write(settings, "webui.md", &markdown(&results))
+    rounds::write(&settings.output, "webui.md", &markdown(&results))
 }
 
-/// The application as shipped, with one worker, for webui to show.
+/// The application with its default settings and one worker, as data for webui.
 struct Application {
     redis: Redis,
     _others: [Process; 3],
@@ -81,48 +83,49 @@ impl Application {
         Ok(Self { redis, _others: [rng, hasher, worker] })
     }
 
-    fn webui(&self) -> Result<Process> {
+    fn start_webui(&self) -> Result<Process> {
         let settings = [("REDIS_URL", &*self.redis.url()), ("RUST_LOG", "info,access=off")];
         process::program("webui", &settings)
     }
 }
 
-fn measured(service: &Process, path: &str, length: Duration) -> Result<Outcome> {
-    let peer = service.address("LISTEN");
-    let streams = (path == EVENTS).then(|| Streams::open(peer, STREAMS)).transpose()?;
-    let started = Started::new(&[service.id()])?;
-    let begun = Instant::now();
+fn measure(service: &Process, path: &str, duration: Duration) -> Result<Outcome> {
+    let address = service.address("LISTEN");
+    let streams = (path == EVENTS).then(|| Streams::open(address, STREAMS)).transpose()?;
+    let meter = Meter::start(&[service.id()])?;
+    let started = Instant::now();
     let count = match streams {
-        Some(streams) => streams.events(length),
-        None => clients::ask(peer, path, CONNECTIONS, length)?,
+        Some(streams) => streams.count_events(duration),
+        None => clients::send_requests(address, path, CONNECTIONS, duration)?,
     };
-    let seconds = begun.elapsed().as_secs_f64();
-    ensure!(count > 0, "no answer or event came in the turn of {length:?}");
-    let usages = started.usages()?;
+    let seconds = started.elapsed().as_secs_f64();
+    ensure!(count > 0, "no response or event within {duration:?}");
+    let usages = meter.usages()?;
     let usage = usages.first().context("no service")?;
     Ok(Outcome {
         speed: count as f64 / seconds,
         cores: usage.cpu / seconds,
-        bytes: clients::size(peer, path)?,
+        bytes: clients::body_len(address, path)?,
         memory: usage.memory,
     })
 }
 
 fn markdown(results: &[(Row<&str>, Vec<[Outcome; 2]>)]) -> String {
     let mut table = String::from(
-        "| service | bytes | answers or events/s | CPU for each, µs | of axum | CPU, cores | memory, MB |\n\
+        "| service | bytes | responses or events/s | CPU for each, µs | relative to axum | CPU, cores \
+         | peak memory, MB |\n\
          | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n",
     );
     for (row, outcomes) in results {
         for (service, i) in [("webui", 0), ("axum", 1)] {
-            let of = |figure: fn(&Outcome) -> f64| move |both: &[Outcome; 2]| figure(&both[i]);
-            let ratio = |both: &[Outcome; 2]| both[i].cpu() / both[1].cpu();
+            let of = |figure: fn(&Outcome) -> f64| move |pair: &[Outcome; 2]| figure(&pair[i]);
+            let ratio = |pair: &[Outcome; 2]| pair[i].cpu() / pair[1].cpu();
             // Writing to a string cannot fail.
             let _ = writeln!(
                 table,
                 "| {service}, {} | {} | {} | {} | {} | {} | {} |",
                 row.name,
-                group(median(outcomes, of(|outcome| outcome.bytes as f64))),
+                thousands(median(outcomes, of(|outcome| outcome.bytes as f64))),
                 range(outcomes, of(|outcome| outcome.speed)),
                 range(outcomes, of(Outcome::cpu)),
                 number(median(outcomes, ratio)),
