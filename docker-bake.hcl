@@ -1,10 +1,11 @@
-# `docker buildx bake -f docker-bake.hcl --push` publishes the services for three platforms, with `all` the course's
-# variants, too. It takes a builder that can: `docker buildx create --use --driver-opt network=host`.
+# `docker buildx bake -f docker-bake.hcl --push` publishes the services and the load generator for three platforms. The
+# group `all` adds the course's variants. Both need a builder for several platforms:
+# `docker buildx create --use --driver-opt network=host`.
 
 variable "REGISTRY" { default = "" }
 variable "TAG" { default = "" }
 
-# Where a release comes from.
+# The source of a release.
 variable "SOURCE" { default = "" }
 variable "REVISION" { default = "" }
 variable "CREATED" { default = "" }
@@ -38,7 +39,7 @@ target "_image" {
 }
 
 target "service" {
-  matrix      = { service = ["rng", "hasher", "worker", "webui"] }
+  matrix      = { service = ["rng", "hasher", "worker", "webui", "load"] }
   name        = service
   inherits    = ["_image"]
   target      = service
@@ -48,7 +49,7 @@ target "service" {
   annotations = annotations(tag)
 }
 
-# There is no worker:v0.3, and a rollout to it fails on purpose.
+# There is no worker:v0.3: a rollout to it fails on purpose.
 target "variant" {
   matrix      = { variant = ["worker-slow", "rng-broken", "webui-green"] }
   name        = variant
