@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Opens the dashboard of the running application in a real browser: tests/browser/test_*.py, with the release binaries.
-# Arguments go to pytest, as in `tests/browser.sh -k bottleneck`; FILES=FOLDER in front shows another page to the tests.
+# Tests the dashboard of the running application in a real browser: tests/browser/test_*.py, with the release binaries.
+# Arguments go to pytest, for example `tests/browser.sh -k bottleneck`. FILES=FOLDER tests another page.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . tests/lib.sh
@@ -11,6 +11,6 @@ command -v redis-server >/dev/null || skip "no redis-server"
 
 PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" -m pytest tests/browser -q --no-header --tb=short "$@" &
 pytest=$!
-# It stops all that it started before it ends.
+# pytest stops everything that it started before it exits.
 cleanup() { kill "$pytest" 2>/dev/null && wait "$pytest"; }
 wait "$pytest"

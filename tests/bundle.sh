@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Packs the bundle and follows its README.md in an engine that has no images and no network.
+# Packs the bundle and follows its README.md in a Docker engine without images and network.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . tests/docker.sh
@@ -7,9 +7,9 @@ cd "$(dirname "$0")/.." || exit 1
 for tool in kubectl dockerd nsenter unshare; do command -v $tool >/dev/null || skip "no $tool command"; done
 root=()
 [ "$(id -u)" = 0 ] || root=(sudo -n)
-"${root[@]}" true 2>/dev/null || skip "a second engine takes root"
+"${root[@]}" true 2>/dev/null || skip "a second engine requires root"
 
-bundled=("$run"/{rng,hasher,worker,webui}":$run" "$run"/{rng,worker,webui}:v0.2)
+bundled=("$run"/{rng,hasher,worker,webui,load}":$run" "$run"/{rng,worker,webui}:v0.2)
 cleanup() {
   stop_engine
   remove_all
@@ -17,8 +17,8 @@ cleanup() {
   rm -f "$archive"
 }
 
-# Network, processes and mounts are the engine's own and end with it, so nothing of it can be in anybody's way.
-# It ends when its standard input does, however this script ends.
+# The engine has its own network, processes and mounts, which end with it. It stops at the end of its standard input,
+# and thus also when this script is killed.
 cat >"$scratch/engine" <<'END'
 echo $$ >"$1/engine.pid"
 exec unshare --pid --fork --kill-child --mount-proc bash -c '
@@ -35,7 +35,7 @@ start_engine() {
   coproc engine {
     exec "${root[@]}" unshare --net --mount bash "$scratch/engine" "$scratch" "$(id -g)" >"$scratch/engine.log" 2>&1
   }
-  # The array is gone as soon as the engine has ended.
+  # bash removes the array when the engine ends.
   engine_pid=$! engine_input=${engine[1]}
 }
 stop_engine() {
@@ -44,10 +44,10 @@ stop_engine() {
   wait "$engine_pid"
   "${root[@]}" rm -rf "$scratch/images"
 }
-# there COMMAND...: with the other engine.
-there() { DOCKER_HOST=unix://$scratch/docker.sock "$@"; }
-answers() { there docker version >/dev/null 2>&1; }
-is_empty() { local images; images=$(there docker images -q) && [ -z "$images" ]; }
+# in_engine COMMAND...: runs a command with the second engine.
+in_engine() { DOCKER_HOST=unix://$scratch/docker.sock "$@"; }
+engine_responds() { in_engine docker version >/dev/null 2>&1; }
+is_empty() { local images; images=$(in_engine docker images -q) && [ -z "$images" ]; }
 
 archive=
 pack() {
@@ -57,16 +57,16 @@ pack() {
 unpack() {
   tar -xzf "$archive" -C "$scratch" && folder=$(echo "$scratch"/dockercoins-*/) && [ -f "$folder/README.md" ]
 }
-load() { (cd "$folder" && there quiet ./load); }
-# The images come from the bundle's own .env.
-up() { (compose=$PWD/scripts/compose && cd "$folder" && REGISTRY='' TAG='' there quiet "$compose" up -d); }
+load() { (cd "$folder" && in_engine quiet ./load); }
+# The .env of the bundle names the images.
+up() { (compose=$PWD/scripts/compose && cd "$folder" && REGISTRY='' TAG='' in_engine quiet "$compose" up -d); }
 
-# Every image that any manifest of the bundle names.
-has_the_images() {
+# Tests whether every image in the manifests of the bundle is loaded.
+has_all_images() {
   local image images
   images=$(awk '$1 == "image:" { print $2 } $2 == "image:" { print $3 }' "$folder"/k8s/*.yaml | sort -u)
-  [ "$(wc -l <<<"$images")" -ge 5 ] || { echo "$images"; return 1; }
-  for image in $images "${bundled[@]}"; do there quiet docker image inspect "$image" || return; done
+  [ "$(wc -l <<<"$images")" -ge 6 ] || { echo "$images"; return 1; }
+  for image in $images "${bundled[@]}"; do in_engine quiet docker image inspect "$image" || return; done
 }
 page() { "${root[@]}" nsenter -t "$(cat "$scratch/engine.pid")" -n curl -fsL --max-time 5 "http://localhost:8000$1"; }
 page_shows() { page / | grep -q "$1"; }
@@ -75,10 +75,10 @@ check "the bundle is packed" pack
 check "it unpacks" unpack
 [ $failures = 0 ] || exit 1
 start_engine
-check "an engine of its own starts" within 60 answers
+check "a second engine starts" within 60 engine_responds
 check "it has no images" is_empty
 check "the bundle loads" load
-check "the images are those that the manifests name" has_the_images
+check "all images of the manifests are loaded" has_all_images
 check "docker-compose up starts them" up
 check "they mine" within 30 mines page /json
 check "the page is served" page_shows 15px

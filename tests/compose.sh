@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Sourced by tests of containers: sets $compose, which runs docker-compose.yml as shipped but for the ports, any free
-# ones, and the files folder, a copy that can be edited.
+# Sourced by tests of containers. Sets $compose, which runs docker-compose.yml with two changes: free ports, and an
+# editable copy of the files folder.
 . tests/docker.sh
 
 cp -r webui/files "$scratch/files"
@@ -17,5 +17,5 @@ cleanup() {
 containers() { "${compose[@]}" ps -q "$@"; }
 each_container() { "${compose[@]}" ps -q | xargs docker inspect -f "$1"; }
 all_healthy() { each_container '{{.State.Health.Status}}' >"$scratch/health" && ! grep -qv '^healthy$' "$scratch/health"; }
-# page [PATH]: from webui.
+# page [PATH]: fetches a path from webui.
 page() { curl -fsL --max-time 5 "http://$("${compose[@]}" port webui 80)${1:-/}"; }

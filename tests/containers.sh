@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs docker-compose.yml and looks at it from outside.
+# Runs docker-compose.yml and tests it from outside.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . tests/compose.sh
@@ -7,8 +7,8 @@ cd "$(dirname "$0")/.." || exit 1
 hashes_now() { page /json | hashes; }
 page_shows() { page | grep -q "$1"; }
 
-# goes_on_after COMMAND...: across it the count never falls, and then it grows again.
-goes_on_after() {
+# continues_after COMMAND...: tests that the count never decreases during the command, and then increases again.
+continues_after() {
   local before now deadline=$((SECONDS + 45))
   before=$(hashes_now)
   quiet "$@" || return
@@ -39,7 +39,7 @@ at_the_ceiling() {
     'BEGIN { rate = n / (b - a); printf "%.2f requests per second at rng\n", rate; exit !(9 <= rate && rate <= 10.05) }'
 }
 
-nobody_is_root() {
+no_process_is_root() {
   local id uids
   for id in $(containers); do
     uids=$(docker top "$id" -o pid,uid | awk 'NR > 1 { print $2 }')
@@ -50,7 +50,7 @@ nobody_is_root() {
   done
 }
 
-# The mount point of the files folder is made by the engine.
+# The engine creates the mount point of the files folder.
 nothing_is_written() {
   local id
   each_container '{{.HostConfig.ReadonlyRootfs}}' | grep -qv '^true$' && return 1
@@ -59,7 +59,7 @@ nothing_is_written() {
   done
 }
 
-# stopped_within_a_second ID: a machine that does other things, too, gets another try.
+# stopped_within_a_second ID: tries three times, because a busy machine may be slow.
 stopped_within_a_second() {
   local start took
   for _ in 1 2 3; do
@@ -74,14 +74,14 @@ stopped_within_a_second() {
   done
   return 1
 }
-# Those first that need others, as docker-compose stops them: a worker that has hashes waits for redis.
+# In the order of docker-compose: dependent services first, because a worker with hashes waits for redis.
 all_stop_within_a_second() {
   local id
   for id in $(for service in worker webui hasher rng redis; do containers $service; done); do
     stopped_within_a_second "$id" || return
   done
 }
-# A load ends by itself, without an error.
+# Tests that a load ends without an error and prints a report.
 load_is_reported() {
   local fast=("${compose[@]}" -f docker-compose.loadtest.yml)
   quiet "${compose[@]}" rm -fs worker && quiet "${fast[@]}" up -d --no-build rng hasher webui redis &&
@@ -101,13 +101,13 @@ check "all are healthy" within 30 all_healthy
 check "it mines" within 15 mines page /json
 check "the page is served" page_shows 15px
 check "an edit of the page shows on reload" live_edit
-check "a restart of redis loses nothing" goes_on_after "${compose[@]}" restart redis
-check "a kill of redis loses nothing" goes_on_after kill_redis
+check "a restart of redis loses nothing" continues_after "${compose[@]}" restart redis
+check "a kill of redis loses nothing" continues_after kill_redis
 check "ten workers start" quiet "${compose[@]}" up -d --no-build --scale worker=10
 check "ten workers are healthy" within 30 all_healthy
-# A machine that does other things, too, gets another try; more than one lane never passes.
+# Repeated, because a busy machine may be slow; with more than one lane the test would always fail.
 check "ten workers reach the ceiling" within 41 at_the_ceiling
-check "nobody is root" nobody_is_root
+check "no process runs as root" no_process_is_root
 check "nothing is written to a root file system" nothing_is_written
 check "each container stops within a second" all_stop_within_a_second
 check "a load is generated and reported" load_is_reported

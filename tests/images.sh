@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the images that the tests of containers share, under the tag $CHECK_IMAGES; `tests/images.sh remove` removes them.
+# Builds the images for the tests of containers, with the tag $CHECK_IMAGES. `tests/images.sh remove` removes them.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 : "${CHECK_IMAGES:?}"
@@ -10,7 +10,7 @@ if [ "${1:-}" = remove ]; then
   exit 0
 fi
 
-small() {
+are_small() {
   local image size code=0
   for image in "${images[@]}"; do
     size=$(docker image inspect -f '{{.Size}}' "$image") || return
@@ -21,5 +21,5 @@ small() {
 }
 
 check "the images build" quiet build_images
-check "no image is larger than 6.25 MB" small
+check "no image is larger than 6.25 MB" are_small
 [ $failures = 0 ]

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Runs the images where there is no IPv6: switched off, or not in the kernel at all.
+# Runs the images without IPv6: switched off, or missing in the kernel.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . tests/docker.sh
 
-# What a kernel without IPv6 answers to socket(AF_INET6, ...): EAFNOSUPPORT.
+# A kernel without IPv6 returns EAFNOSUPPORT for socket(AF_INET6, ...).
 cat >"$scratch/no-ipv6.json" <<'END'
 {
   "defaultAction": "SCMP_ACT_ALLOW",
@@ -17,7 +17,7 @@ cat >"$scratch/no-ipv6.json" <<'END'
 }
 END
 
-# application NAME OPTION...: starts one container of each image in a network of their own.
+# application NAME OPTION...: starts one container of each image in a separate network.
 application() {
   local component name=$1
   shift
@@ -45,5 +45,5 @@ without_ipv6() {
 
 without_ipv6 off "IPv6 switched off" --sysctl net.ipv6.conf.all.disable_ipv6=1 --sysctl net.ipv6.conf.default.disable_ipv6=1
 without_ipv6 none "no IPv6 in the kernel" --security-opt "seccomp=$scratch/no-ipv6.json"
-check "no IPv6 in the kernel: they say where they listen instead" falls_back none
+check "no IPv6 in the kernel: they log the address that they use instead" falls_back none
 [ $failures = 0 ]

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the images where there is nothing but IPv6, not even 127.0.0.1. The engine has no such networks, so the containers
-# start without any and are plugged into a switch, a bridge in the network namespace of one more container.
+# Runs the images with IPv6 only, even without 127.0.0.1. Docker has no such networks, so the containers start without a
+# network and are then connected to a switch: a bridge in the network namespace of another container.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . tests/docker.sh
@@ -9,11 +9,11 @@ command -v ip >/dev/null || skip "no ip command"
 command -v nsenter >/dev/null || skip "no nsenter command"
 root=()
 [ "$(id -u)" = 0 ] || root=(sudo -n)
-"${root[@]}" true 2>/dev/null || skip "network cables take root"
+"${root[@]}" true 2>/dev/null || skip "connecting containers requires root"
 
 declare -A addresses=([redis]=fd00::2 [rng]=fd00::3 [hasher]=fd00::4 [webui]=fd00::5 [worker]=fd00::6)
 
-# inside NAME COMMAND...: with the network of a container.
+# inside NAME COMMAND...: runs a command in the network of a container.
 inside() { "${root[@]}" nsenter -t "$(state "$1" '{{.State.Pid}}')" -n -- "${@:2}"; }
 
 application() {
@@ -37,7 +37,7 @@ switch() {
     inside switch ip link set bridge up
 }
 
-# plug NAME: gives a container one end of a cable, as eth0, and the switch the other.
+# plug NAME: connects a container to the switch with a virtual cable, as eth0.
 plug() {
   "${root[@]}" ip link add eth0 netns "$(state "$1" '{{.State.Pid}}')" type veth \
     peer name "$1" netns "$(state switch '{{.State.Pid}}')" &&
@@ -47,31 +47,31 @@ plug() {
 }
 plug_all() { local name; for name in "${!addresses[@]}"; do plug "$name" || return; done; }
 
-# fetch COMPONENT PORT PATH: over IPv6, from the switch.
+# fetch COMPONENT PORT PATH: fetches a path over IPv6, from the switch.
 fetch() { inside switch curl -fsL --max-time 5 "http://[${addresses[$1]}]:$2$3"; }
 
 waits() { logged worker "redis:6379" && logged worker "Waiting 1s and restarting."; }
 without_ipv4() { [ -n "$(inside "$1" ip -6 -o address)" ] && [ -z "$(inside "$1" ip -4 -o address)" ]; }
 ready() { fetch "$1" 9000 /readyz >/dev/null; }
 page_shows() { fetch webui 80 / | grep -q "$1"; }
-says_where_it_listens() {
+logs_addresses() {
   logged "$1" "listening on [::]:9000 (ADMIN_LISTEN)" &&
     { [ "$1" = worker ] || logged "$1" "listening on [::]:80 (LISTEN)"; }
 }
-says_who_asks() { logged "$1" "${addresses[worker]} - - "; }
+logs_client_address() { logged "$1" "${addresses[worker]} - - "; }
 never_restarted() { [ "$(state "$1" '{{.State.Running}} {{.RestartCount}}')" = "true 0" ]; }
 
 check "the switch starts" switch
 check "the containers start without a network" application
 check "the worker waits for a network" within 15 waits
 check "the cables are plugged in" plug_all
-check "nobody has an IPv4 address" each without_ipv4
+check "no container has an IPv4 address" each without_ipv4
 check "they mine" within 20 mines fetch webui 80 /json
 check "all are ready" each ready
 check "the health checks succeed" within 15 each healthy
 check "the page is served" page_shows 15px
-check "the logs say where they listen" each says_where_it_listens
-check "rng logs who asks" says_who_asks rng
-check "hasher logs who asks" says_who_asks hasher
-check "none of them had to start again" each never_restarted
+check "the logs contain the addresses" each logs_addresses
+check "rng logs the client address" logs_client_address rng
+check "hasher logs the client address" logs_client_address hasher
+check "none of them restarted" each never_restarted
 [ $failures = 0 ]

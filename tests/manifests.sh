@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Renders everything under k8s and holds it against the schemas of Kubernetes and our own rules.
+# Renders everything under k8s and checks it against the schemas of Kubernetes and our own rules.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . tests/lib.sh

@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
-# Checks what names, builds and publishes the images, without building any.
+# Checks the files that name, build and publish the images, without building an image.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . tests/lib.sh
 . tests/venv.sh
 
-# same NAME EXPECTED ACTUAL: two lists, in any order.
+# same NAME EXPECTED ACTUAL: compares two lists in any order.
 same() { check "$1" diff <(xargs -n 1 <<<"$2" | sort) <(xargs -n 1 <<<"$3" | sort); }
 services() { echo "$1"/{rng,hasher,worker,webui}":$2"; }
+programs() { echo "$(services "$1" "$2") $1/load:$2"; }
 variants() { echo "$1"/{rng,worker,webui}:v0.2; }
 
-# composed OPTION...: the images that $compose calls ours.
+# composed OPTION...: lists our images in $compose.
 composed() { $compose "$@" config | awk '$1 == "image:" && $2 !~ /^(redis:|prom\/|grafana\/)/ { print $2 }'; }
-refused() { ! $compose config >"$scratch/output" 2>&1 && grep -q "$1" "$scratch/output"; }
+is_rejected() { ! $compose config >"$scratch/output" 2>&1 && grep -q "$1" "$scratch/output"; }
 
 unset REGISTRY TAG
 found=
@@ -21,30 +22,32 @@ for compose in docker-compose "docker compose"; do
   found=yes
   same "$compose: our names" "$(services 127.0.0.1:5000 v0.1)" "$(composed)"
   same "$compose: REGISTRY and TAG" "$(services ghcr.io/a/b v9)" "$(REGISTRY=ghcr.io/a/b TAG=v9 composed)"
+  same "$compose: with the load generator" "$(programs ghcr.io/a/b v9)" \
+    "$(REGISTRY=ghcr.io/a/b TAG=v9 composed --profile load -f docker-compose.yml -f docker-compose.loadtest.yml)"
   same "$compose: the variants" "$(variants ghcr.io/a/b)" \
     "$(REGISTRY=ghcr.io/a/b TAG=v9 composed -f docker-compose.variants.yml)"
-  REGISTRY='' check "$compose: an empty REGISTRY is refused by name" refused REGISTRY
-  TAG='' check "$compose: an empty TAG is refused by name" refused TAG
+  REGISTRY='' check "$compose: an empty REGISTRY is an error that names it" is_rejected REGISTRY
+  TAG='' check "$compose: an empty TAG is an error that names it" is_rejected TAG
 done
 [ "$found" ] || skip "neither docker-compose nor docker compose is installed"
 compose=scripts/compose
 same "scripts/compose: empty counts as unset" "$(services 127.0.0.1:5000 v0.1)" "$(REGISTRY='' TAG='' composed)"
 
-# bake EXPRESSION [OPTION...]: of each target in what bake would do.
+# bake EXPRESSION [OPTION...]: evaluates the expression for each target that bake would build.
 bake() {
   docker buildx bake --print "${@:2}" 2>"$scratch/output" | "$venv/bin/python" -c \
     "import json, sys; [print(*($1)) for target in json.load(sys.stdin)['target'].values()]"
 }
 if docker buildx version >/dev/null 2>&1; then
-  same "bake: our names" "$(services 127.0.0.1:5000 v0.1)" "$(bake 'target["tags"]')"
-  same "bake: empty counts as unset" "$(services 127.0.0.1:5000 v0.1)" \
+  same "bake: our names" "$(programs 127.0.0.1:5000 v0.1)" "$(bake 'target["tags"]')"
+  same "bake: empty counts as unset" "$(programs 127.0.0.1:5000 v0.1)" \
     "$(REGISTRY='' TAG='' bake 'target["tags"]' -f docker-bake.hcl)"
-  same "bake: REGISTRY, TAG and the variants" "$(services ghcr.io/a/b v9) $(variants ghcr.io/a/b)" \
+  same "bake: REGISTRY, TAG and the variants" "$(programs ghcr.io/a/b v9) $(variants ghcr.io/a/b)" \
     "$(REGISTRY=ghcr.io/a/b TAG=v9 bake 'target["tags"]' all)"
 else
   echo "docker buildx is not installed: docker-bake.hcl is parsed, but not evaluated"
 fi
-# in_bake BLOCK NAME KEY...: a list in docker-bake.hcl.
+# in_bake BLOCK NAME KEY...: prints a list in docker-bake.hcl.
 in_bake() {
   "$venv/bin/python" - "$@" <<'PYTHON'
 import sys, hcl2
@@ -55,6 +58,7 @@ for key in keys:
 print(*(item.strip('"') for item in value))
 PYTHON
 }
+same "bake: the same programs as Compose" "rng hasher worker webui load" "$(in_bake target service matrix service)"
 same "bake: three platforms" "linux/amd64 linux/arm64 linux/arm/v7" "$(in_bake target _image platforms)"
 same "bake: SBOM and provenance" "type=sbom type=provenance,mode=max" "$(in_bake target _image attest)"
 
@@ -76,7 +80,7 @@ check "docker-compose.yml and its variants follow the Compose specification" \
 check "the registry is named once for Compose" named_once .env docker-compose*.yml
 check "the registry is named once for bake" named_once docker-bake.hcl Dockerfile
 
-# What the Dockerfile chooses for a platform, on a machine of another one.
+# chosen PLATFORM [BUILD PLATFORM]: prints the target and the packages that the Dockerfile chooses.
 chosen() {
   local choice
   choice=$(sed -n '/^RUN case/,/esac/{s/^RUN //;s/esac .*/esac/;p}' Dockerfile)
@@ -88,8 +92,8 @@ same "Dockerfile: linux/arm/v7" \
   "armv7-unknown-linux-gnueabihf gcc-arm-linux-gnueabihf libc6-dev-armhf-cross" "$(chosen linux/arm/v7)"
 same "Dockerfile: the build machine's own platform" host-tuple "$(chosen linux/arm64 linux/arm64)"
 same "Dockerfile: the classic builder" host-tuple "$(chosen '' '')"
-unknown() { ! chosen linux/s390x >"$scratch/output" 2>&1 && grep -q linux/s390x "$scratch/output"; }
-check "Dockerfile: an unknown platform is refused by name" unknown
+unknown_is_rejected() { ! chosen linux/s390x >"$scratch/output" 2>&1 && grep -q linux/s390x "$scratch/output"; }
+check "Dockerfile: an unknown platform is an error that names it" unknown_is_rejected
 check "Dockerfile: hadolint" quiet "$venv/bin/hadolint" --failure-threshold warning Dockerfile
 
 check "workflows: schema" quiet "$venv/bin/check-jsonschema" --builtin-schema vendor.github-workflows .github/workflows/*
@@ -98,9 +102,9 @@ check "workflows: zizmor" quiet "$venv/bin/zizmor" --offline --min-severity medi
 if command -v kubectl >/dev/null; then
   REGISTRY=ghcr.io/a/b TAG=v9 check "the manifests of a release render" quiet scripts/manifests "$scratch/rendered"
   check "they name the release and nothing else" diff \
-    <(services ghcr.io/a/b v9 | xargs -n 1 | sort) \
+    <(programs ghcr.io/a/b v9 | xargs -n 1 | sort) \
     <(awk '$1 ~ /image:$/ || $2 == "image:" { print $NF }' "$scratch"/rendered/*.yaml | grep -v ^redis: | sort -u)
 else
-  echo "kubectl is not installed: scripts/manifests was not tried"
+  echo "kubectl is not installed: scripts/manifests is not tested"
 fi
 [ $failures = 0 ]

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Looks at the variants that the course rolls out: a slow worker, an rng that does not start, a green webui.
+# Tests the variants of the course: a slow worker, an rng that does not start, a green webui.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . tests/docker.sh
@@ -11,7 +11,7 @@ cleanup() {
 }
 build_variants() { REGISTRY=$run scripts/compose -f docker-compose.variants.yml build --force-rm; }
 
-# mine NAME WORKER: starts the application with one worker of the image WORKER in a network of their own.
+# mine NAME WORKER: starts the application with one worker of the image WORKER in a separate network.
 mine() {
   network "$1" &&
     start "$1-redis" --network "$run-$1" --network-alias redis redis:8-alpine &&
@@ -20,15 +20,15 @@ mine() {
     start "$1-worker" --network "$run-$1" "$2"
 }
 
-# served NAME: when rng answered, a line for each.
+# served NAME: prints the time of each response of rng, one per line.
 served() { docker logs -t "$run-$1-rng" 2>&1 | grep '"GET /32 HTTP/1.1" 200' | cut -d ' ' -f 1; }
-enough() { [ "$(served slow | wc -l)" -ge 6 ]; }
-# rate NAME: answers per second, exact also when there are few.
+has_mined() { [ "$(served slow | wc -l)" -ge 6 ]; }
+# rate NAME: prints responses per second, exact even for few responses.
 rate() {
   served "$1" | date -f - +%s.%N |
     awk 'NR == 1 { first = $1 } { last = $1 } END { if (NR > 1) print (NR - 1) / (last - first) }'
 }
-# On a busy machine the usual worker falls behind its pace, the slow one hardly.
+# A busy machine slows the usual worker down, but hardly the slow one.
 eleven_times_slower() {
   awk -v fast="$(rate usual)" -v slow="$(rate slow)" 'BEGIN {
     if (slow > 0) ratio = fast / slow
@@ -40,7 +40,7 @@ eleven_times_slower() {
 does_not_start() {
   start broken --network none "$run/rng:v0.2" && [ "$(timeout 5 docker wait "$run-broken")" = 2 ]
 }
-says_why() { logged broken "LISTEN: cannot listen on 192.0.2.1:80: this host has no such address"; }
+logs_the_reason() { logged broken "LISTEN: cannot listen on 192.0.2.1:80: this host has no such address"; }
 
 looks_different() {
   get green 80 / >"$scratch/page" && grep -q 50px "$scratch/page" && grep -q green "$scratch/page" &&
@@ -52,9 +52,9 @@ check "the variants build" quiet build_variants
 check "a usual worker starts" mine usual "$REGISTRY/worker:$TAG"
 check "worker:v0.2 starts" mine slow "$run/worker:v0.2"
 check "rng:v0.2 does not start" does_not_start
-check "rng:v0.2 says why" says_why
+check "rng:v0.2 logs the reason" logs_the_reason
 check "webui:v0.2 starts" start green --network "$run-usual" -p 127.0.0.1::80 "$run/webui:v0.2"
 check "webui:v0.2 has bigger labels and a green graph" within 10 looks_different
-check "worker:v0.2 mines" within 40 enough
+check "worker:v0.2 mines" within 40 has_mined
 check "worker:v0.2 is eleven times slower" eleven_times_slower
 [ $failures = 0 ]

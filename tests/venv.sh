@@ -1,11 +1,11 @@
 # shellcheck shell=bash
-# Sourced after tests/lib.sh: $venv, a virtual environment of Python with what tests/requirements.txt names.
+# Sourced after tests/lib.sh. Provides $venv, a Python virtual environment with the packages of tests/requirements.txt.
 venv=target/venv
 make_venv() {
   python3 -m venv "$venv" && "$venv/bin/pip" install -q -r tests/requirements.txt &&
     cp tests/requirements.txt "$venv/"
 }
-# One test makes it while another one waits.
+# Tests that run in parallel wait while one of them creates it.
 mkdir -p target
 exec {venv_lock}>target/venv.lock
 flock "$venv_lock"

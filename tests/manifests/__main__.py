@@ -1,4 +1,4 @@
-"""Checks everything under k8s/: python tests/manifests. Needs kubectl and what tests/requirements.txt names."""
+"""Checks everything under k8s/: python tests/manifests. Requires kubectl and tests/requirements.txt."""
 
 import collections
 import pathlib
@@ -29,7 +29,7 @@ failed = False
 
 
 def report(name, problems):
-    """Prints the outcome; a problem that many renders have is told once."""
+    """Prints the outcome, with each problem once, even if many renders have it."""
     global failed
     grouped = collections.defaultdict(list)
     for where, problem in problems:
@@ -52,8 +52,8 @@ with tempfile.TemporaryDirectory() as scratch:
     report(f"kubectl renders {len(renders)} combinations", plain(errors))
     if errors:
         sys.exit(1)
-    report("they render the same one by one and in either order", plain(orders.differences(k8s, renderer, renders)))
-    report(orders.refusals.__doc__, plain(orders.refusals(k8s, renderer)))
+    report("they render the same one by one and in any order", plain(orders.differences(k8s, renderer, renders)))
+    report(orders.rejections.__doc__, plain(orders.rejections(k8s, renderer)))
     unique = {id(o): (r.name, o) for r in reversed(renders) for o in r.objects}.values()
     for release in schemas.RELEASES:
         found = ((where, o, schemas.problem(o, release)) for where, o in unique)

@@ -1,4 +1,4 @@
-"""What the course builds on in k8s/dockercoins.yaml."""
+"""Policies about k8s/dockercoins.yaml, which the course uses."""
 
 from kube import APPS, containers, get
 from render import kustomize, objects
@@ -8,13 +8,13 @@ SERVICES = {"hasher": (80, None), "redis": (6379, None), "rng": (80, None), "web
 
 
 def rendered(k8s, _):
-    """k8s/dockercoins.yaml is what k8s/base renders to"""
+    """k8s/dockercoins.yaml is the rendered k8s/base"""
     if (k8s / "dockercoins.yaml").read_text() != kustomize(k8s / "base"):
         yield "k8s/dockercoins.yaml is out of date: run scripts/render"
 
 
 def contract(k8s, _):
-    """k8s/dockercoins.yaml is what the course expects, and nothing else"""
+    """k8s/dockercoins.yaml contains exactly what the course expects"""
     text = (k8s / "dockercoins.yaml").read_text()
     for unwanted in UNWANTED:
         if unwanted in text:

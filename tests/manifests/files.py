@@ -1,14 +1,14 @@
-"""Policies about the files under k8s/, each given a folder with that content and a renderer."""
+"""Policies about the files under k8s/. Each takes a copy of this folder and a renderer."""
 
 import pathlib
 
 import course
 import yaml
-from kube import PROGRAMS, title, walk
+from kube import LOAD, PROGRAMS, title, walk
 from render import Loader, RenderError, combinations, copy, kustomization, plan
 
 RENDERED = "dockercoins.yaml"
-# Used by Helm, and by nothing here.
+# Used by Helm only.
 VALUES = "components/rng-autoscaling/prometheus-adapter.values.yaml"
 
 
@@ -21,12 +21,12 @@ def no_orphans(k8s, _):
     used = {k8s / RENDERED, k8s / VALUES}
     for folder in [*(k8s / "components").iterdir(), *(k8s / "overlays").iterdir()]:
         used |= reached(k8s, folder)
-    yield from (f"{f.relative_to(k8s)}: nothing uses it" for f in files(k8s) if f not in used)
+    yield from (f"{f.relative_to(k8s)}: unused" for f in files(k8s) if f not in used)
     yield from (f"{f.relative_to(k8s)}: missing" for f in used if not f.is_file())
 
 
 def reached(k8s, folder):
-    """The files of a kustomization and of those it names."""
+    """The files of a kustomization and of the folders that it references."""
     found = {folder / "kustomization.yaml"}
     if (folder / "kustomization.yaml").is_file():
         names = [value for _, value in walk(kustomization(folder)) if isinstance(value, str) and "\n" not in value]
@@ -39,17 +39,17 @@ def reached(k8s, folder):
 
 
 def no_secrets(k8s, _):
-    """no file holds a secret"""
+    """no file contains a secret"""
     for file in files(k8s):
         if file.suffix in (".yaml", ".yml", ".json"):
             for content in yaml.load_all(file.read_text(), Loader):
                 for path, value in walk(content):
                     if path[-1:] == ("kind",) and value == "Secret" or path[-1:] == ("secretGenerator",):
-                        yield f"{file.relative_to(k8s)} holds a Secret"
+                        yield f"{file.relative_to(k8s)} contains a Secret"
 
 
 def named_once(k8s, _):
-    """the registry and the tag are named once, outside the rendered file"""
+    """registry and tag occur once, apart from the rendered file"""
     settings = dict(line.split("=", 1) for line in (k8s / "components/registry/images.env").read_text().split())
     texts = {f.relative_to(k8s): f.read_text() for f in files(k8s) if f.name != RENDERED}
     for setting, value in settings.items():
@@ -59,10 +59,10 @@ def named_once(k8s, _):
 
 
 def apart(k8s, _):
-    """plain manifests and kustomizations are in different folders, so that kubectl apply -f takes the folder"""
+    """plain manifests and kustomizations are in different folders, so that kubectl apply -f accepts the folder"""
     found = [f.name for f in k8s.iterdir() if f.is_file()]
     if found != [RENDERED]:
-        yield f"k8s holds {found}"
+        yield f"k8s contains {found}"
 
 
 def sorted_components(k8s, _):
@@ -74,7 +74,7 @@ def sorted_components(k8s, _):
 
 
 def images_follow(k8s, renderer):
-    """another REGISTRY and TAG change the four images and nothing else"""
+    """another REGISTRY and TAG change the images of our programs and nothing else"""
     registry, tag = "ghcr.io/me/dockercoins", "v9"
     other = copy(k8s, renderer.folder())
     (other / "components/registry/images.env").write_text(f"REGISTRY={registry}\nTAG={tag}\n")
@@ -86,7 +86,7 @@ def images_follow(k8s, renderer):
             continue
         changed = {k: v for old, new in zip(before, after) for k, v in changes(old, new, title(old)).items()}
         images = sorted(str(new) for _, new in changed.values())
-        wanted = [*PROGRAMS, *("worker" for o in before if o["kind"] == "Job")]
+        wanted = [*PROGRAMS, *(LOAD for o in before if o["kind"] == "Job")]
         if len(before) != len(after) or images != sorted(f"{registry}/{p}:{tag}" for p in wanted):
             yield f"{name}: {changed}"
 
@@ -104,7 +104,7 @@ POLICIES = (
 
 
 def changes(old, new, path):
-    """Where two values differ, and how."""
+    """The paths at which two values differ, with both values."""
     if type(old) is type(new) and isinstance(old, dict) and old.keys() == new.keys():
         return {k: v for key in old for k, v in changes(old[key], new[key], f"{path} {key}").items()}
     if type(old) is type(new) and isinstance(old, list) and len(old) == len(new):

@@ -1,4 +1,4 @@
-"""Reads rendered objects."""
+"""Functions to read rendered objects."""
 
 import dataclasses
 import itertools
@@ -7,6 +7,8 @@ import re
 
 PROGRAMS = ("hasher", "rng", "webui", "worker")
 APPS = (*PROGRAMS, "redis")
+# The name of the Job that generates load, which is only in the overlay loadtest.
+LOAD = "load"
 ADMIN_PORT = 9000
 ALTERNATIVES = ("rng-autoscaling", "rng-daemonset")
 MONITORING = {"monitoring", "pod-monitor"}
@@ -14,7 +16,7 @@ MONITORING = {"monitoring", "pod-monitor"}
 
 @dataclasses.dataclass(frozen=True)
 class Render:
-    """What a combination of components renders to; nobody changes the objects, since renders share them."""
+    """A rendered combination of components. Renders share objects, so never modify them."""
 
     name: str
     components: frozenset
@@ -27,7 +29,7 @@ class Render:
         return [o for o in self.objects if is_workload(o)]
 
     def pods(self):
-        """The name and the template of each workload."""
+        """The name and the pod template of each workload."""
         return [(o["metadata"]["name"], pod_template(o)) for o in self.workloads()]
 
     def matching(self, selector):
@@ -45,7 +47,7 @@ def title(o):
 
 
 def walk(value, path=()):
-    """Every value inside, with its path."""
+    """Yields every nested value with its path."""
     yield path, value
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in items:
@@ -61,12 +63,12 @@ def pod_template(o):
 
 
 def is_workload(o):
-    """Whether it runs pods without an end; the Job has a policy of its own."""
+    """Whether it runs pods permanently. The Job has a policy of its own."""
     return o["kind"] != "Job" and bool(pod_template(o))
 
 
 def containers(pod):
-    """All containers of a pod, whatever their list."""
+    """All containers of a pod, including init and ephemeral ones."""
     lists = ("initContainers", "containers", "ephemeralContainers")
     return list(itertools.chain.from_iterable(get(pod, "spec", key, default=[]) for key in lists))
 
@@ -76,7 +78,7 @@ def ports(pod):
 
 
 def port_number(pod, port):
-    """The number of a port that the pod declares under this name or number, or None."""
+    """The number of the declared port with this name or number, or None."""
     for declared in ports(pod):
         if port in (declared["containerPort"], declared.get("name")):
             return declared["containerPort"]
@@ -84,7 +86,7 @@ def port_number(pod, port):
 
 
 def matches(selector, labels):
-    """Whether a label selector matches; an empty one matches all."""
+    """Whether a label selector matches. An empty selector matches everything."""
     for key, value in get(selector, "matchLabels", default={}).items():
         if labels.get(key) != value:
             return False
@@ -121,7 +123,7 @@ def quantity(text):
 
 
 def seconds(text):
-    """A duration such as 5s, 200ms or 1m30s."""
+    """The seconds of a duration such as 5s, 200ms or 1m30s."""
     units = {"ms": 1e-3, "s": 1, "m": 60, "h": 3600}
     parts = re.findall(r"([0-9.]+)(ms|[smh])", text)
     assert "".join(map("".join, parts)) == text, text
@@ -129,6 +131,6 @@ def seconds(text):
 
 
 def share(value, total):
-    """A number of pods, or a percentage of them rounded up."""
+    """A number of pods, given as a number or as a percentage (rounded up)."""
     percent = re.fullmatch(r"(\d+)%", str(value))
     return math.ceil(total * int(percent[1]) / 100) if percent else int(value)

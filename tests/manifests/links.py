@@ -1,9 +1,9 @@
-"""Policies about how objects refer to each other."""
+"""Policies about references between objects."""
 
 import functools
 import re
 
-from kube import ADMIN_PORT, APPS, MONITORING, PROGRAMS, get, is_workload, matches, pod_template
+from kube import ADMIN_PORT, APPS, LOAD, MONITORING, PROGRAMS, get, is_workload, matches, pod_template
 from kube import port_number, ports, share, title
 from render import ROOT, load
 
@@ -12,7 +12,7 @@ ADAPTER = ROOT / "k8s/components/rng-autoscaling/prometheus-adapter.values.yaml"
 
 
 def objects(render):
-    """the five programs and the four Services, each object once, none in a namespace"""
+    """five programs and four Services, each object once and without a namespace"""
     if sorted(name for name, _ in render.pods()) != sorted(APPS):
         yield f"workloads: {sorted(name for name, _ in render.pods())}"
     for o in render.workloads():
@@ -24,7 +24,7 @@ def objects(render):
     titles = [title(o) for o in render.objects]
     for o in render.objects:
         if titles.count(title(o)) > 1:
-            yield f"{title(o)} is there twice"
+            yield f"{title(o)} exists twice"
         if "namespace" in o["metadata"]:
             yield f"{title(o)} is in a namespace"
 
@@ -33,42 +33,42 @@ def labels(render):
     """app=<name> on objects, selectors and pods"""
     for o in render.objects:
         name = o["metadata"]["name"]
-        wanted = {"app": name}
+        expected = {"app": name}
         if name in APPS and get(o, "metadata", "labels", "app") != name:
             yield f"{title(o)}: its labels lack app={name}"
-        if o["kind"] == "Service" and o["spec"].get("selector") != wanted:
+        if o["kind"] == "Service" and o["spec"].get("selector") != expected:
             yield f"{title(o)}: selects {o['spec'].get('selector')}"
         if is_workload(o):
-            if o["spec"].get("selector") != {"matchLabels": wanted}:
+            if o["spec"].get("selector") != {"matchLabels": expected}:
                 yield f"{title(o)}: selects {o['spec'].get('selector')}"
             if get(pod_template(o), "metadata", "labels", "app") != name:
                 yield f"{title(o)}: its pods lack app={name}"
 
 
 def selectors(render):
-    """every selector finds pods, and a workload's only its own"""
+    """every selector matches pods, and that of a workload only its own"""
     monitored = bool(MONITORING & render.components)
     for o in render.objects:
         spec = o.get("spec", {})
         if is_workload(o):
             found = [name for name, _ in render.matching(spec["selector"])]
             if found != [o["metadata"]["name"]]:
-                yield f"{title(o)}: its selector finds {found}"
+                yield f"{title(o)}: its selector matches {found}"
             own = pod_template(o)["metadata"]["labels"]
             for constraint in get(pod_template(o), "spec", "topologySpreadConstraints", default=[]):
                 if not matches(constraint["labelSelector"], own) or not constraint["labelSelector"]:
-                    yield f"{title(o)}: spreads other pods than its own"
+                    yield f"{title(o)}: spreads pods other than its own"
         elif o["kind"] == "NetworkPolicy":
             unused = spec["podSelector"] == {"matchLabels": {"monitoring": "enabled"}} and not monitored
             if bool(render.matching(spec["podSelector"])) == unused:
-                yield f"{title(o)}: its selector finds {'pods too early' if unused else 'no pod'}"
+                yield f"{title(o)}: its selector matches {'unexpected pods' if unused else 'no pod'}"
             for direction, side in ("ingress", "from"), ("egress", "to"):
                 for rule in spec.get(direction, []):
                     for peer in rule.get(side, []):
                         yield from peer_problems(render, o, peer)
         elif "selector" in spec and o["kind"] != "Service":
             if not render.matching(spec["selector"]):
-                yield f"{title(o)}: its selector finds no pod"
+                yield f"{title(o)}: its selector matches no pod"
 
 
 def peer_problems(render, o, peer):
@@ -76,15 +76,16 @@ def peer_problems(render, o, peer):
         return
     selector = peer["podSelector"]
     if not render.matching(selector):
-        yield f"{title(o)}: a peer is no pod"
+        yield f"{title(o)}: a peer matches no pod"
     for expression in selector.get("matchExpressions", []):
         for value in expression.get("values", []):
-            if not render.matching({"matchLabels": {expression["key"]: value}}):
+            # The policies also allow load in renders without its Job.
+            if value != LOAD and not render.matching({"matchLabels": {expression["key"]: value}}):
                 yield f"{title(o)}: no pod has {expression['key']}={value}"
 
 
 def services(render):
-    """Services have pods that declare the port"""
+    """each Service has pods that declare its port"""
     for o in render.kind("Service"):
         found = render.matching({"matchLabels": get(o, "spec", "selector", default={"": ""})})
         if len(found) != 1:
@@ -96,7 +97,7 @@ def services(render):
 
 
 def backends(o):
-    """The Services and ports that an object forwards to."""
+    """The Services and ports to which an object forwards."""
     spec = o.get("spec", {})
     if o["kind"] == "Ingress":
         found = [path["backend"] for rule in spec.get("rules", []) for path in rule["http"]["paths"]]
@@ -112,7 +113,7 @@ def backends(o):
 
 
 def routes(render):
-    """what forwards to a Service names one that exists, with its port"""
+    """objects that forward to a Service use an existing Service and port"""
     services = {o["metadata"]["name"]: o for o in render.kind("Service")}
     for o in render.objects:
         found = list(backends(o))
@@ -127,7 +128,7 @@ def routes(render):
 
 
 def autoscaler(render):
-    """autoscalers have a target, alone decide its size, and ask for a metric that the adapter offers"""
+    """each autoscaler has a target, which sets no replicas, and a metric of the adapter"""
     rules = load(ADAPTER)[0]["rules"]["custom"]
     offered = {rule["name"]["as"] for rule in rules if rule["seriesQuery"].startswith(rule["name"]["as"] + "{")}
     for o in render.kind("HorizontalPodAutoscaler"):
@@ -136,7 +137,7 @@ def autoscaler(render):
         if not target or target[0]["apiVersion"] != ref.get("apiVersion") or ref["kind"] == "DaemonSet":
             yield f"{title(o)}: no {ref['kind']} {ref['name']} to scale"
         if any("replicas" in w["spec"] for w in target):
-            yield f"{title(o)}: its target has replicas of its own"
+            yield f"{title(o)}: its target sets replicas"
         if o["spec"].get("minReplicas", 1) > o["spec"]["maxReplicas"]:
             yield f"{title(o)}: minReplicas above maxReplicas"
         for name in metrics(o):
@@ -154,7 +155,7 @@ def source(crate):
 
 
 def metrics_exist(render):
-    """what is scraped and scaled by is in the sources"""
+    """the metrics and paths in the manifests exist in the sources"""
     for o in render.kind("HorizontalPodAutoscaler"):
         for name in metrics(o):
             registered = rf'register\w*\(\s*"{re.escape(name)}"'
@@ -168,7 +169,7 @@ def metrics_exist(render):
 
 
 def monitoring(render):
-    """with a monitoring component all four programs are found, without one none"""
+    """Prometheus finds all four programs with a monitoring component, and none without one"""
     marked = {name for name, pod in render.pods() if get(pod, "metadata", "labels", "monitoring") == "enabled"}
     if marked != set(PROGRAMS if MONITORING & render.components else ()):
         yield f"monitoring=enabled on {sorted(marked)}"
@@ -178,7 +179,7 @@ def monitoring(render):
         if scraped != (name in PROGRAMS and "monitoring" in render.components):
             yield f"{name}: scraped by annotation: {scraped}"
         if scraped and notes.get("prometheus.io/port") != str(ADMIN_PORT):
-            yield f"{name}: scraped elsewhere than on the admin port"
+            yield f"{name}: not scraped on the admin port"
     for o in render.kind("PodMonitor"):
         for name, pod in render.matching(o["spec"]["selector"]):
             for endpoint in o["spec"]["podMetricsEndpoints"]:
@@ -188,15 +189,15 @@ def monitoring(render):
 
 
 def budgets(render):
-    """disruption budgets never stop a drain"""
+    """disruption budgets never block a drain"""
     for o in render.kind("PodDisruptionBudget"):
         spec = o["spec"]
         if spec.get("unhealthyPodEvictionPolicy") != "AlwaysAllow":
-            yield f"{title(o)}: pods that are not healthy stop a drain"
+            yield f"{title(o)}: unhealthy pods block a drain"
         for name, _ in render.matching(spec["selector"]):
             [workload] = [w for w in render.workloads() if w["metadata"]["name"] == name]
             if workload["kind"] == "DaemonSet":
-                yield f"{title(o)}: {name} is a DaemonSet, which has no number of pods to count on"
+                yield f"{title(o)}: {name} is a DaemonSet, which has no number of replicas"
             scaled = [h["spec"].get("minReplicas", 1) for h in render.kind("HorizontalPodAutoscaler")
                       if h["spec"]["scaleTargetRef"]["name"] == name]  # fmt: skip
             replicas = scaled[0] if scaled else workload["spec"].get("replicas", 1)
@@ -205,4 +206,4 @@ def budgets(render):
             else:
                 spare = share(spec["maxUnavailable"], replicas)
             if spare < 1:
-                yield f"{title(o)}: none of the {replicas} pods may go"
+                yield f"{title(o)}: none of the {replicas} pods can be evicted"

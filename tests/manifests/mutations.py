@@ -1,4 +1,4 @@
-"""Proves that each policy can fail: each of these changes must be noticed by the policy it is listed under."""
+"""Mutations that prove that each policy can fail: each policy must detect the mutations listed under it."""
 
 import course
 import files
@@ -25,7 +25,7 @@ SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "redis"}, "
 OTHER_SECRET = {"name": "REDIS_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "other", "key": "password"}}}
 ANY_PEER = {"podSelector": {}}
 
-# Policy: object, path and new value, and the render if it is not FULL.
+# Policy: object, path, new value, and the render (FULL by default).
 RENDERED = {
     restricted.restricted: [
         (RNG, f"{POD} hostNetwork", True),
@@ -165,7 +165,7 @@ RENDERED = {
         ("PodDisruptionBudget rng", "spec selector matchLabels app", "other"),
         ("PodMonitor dockercoins", "spec selector matchLabels monitoring", "on"),
         ("NetworkPolicy rng", "spec podSelector matchLabels app", "other"),
-        ("NetworkPolicy rng", "spec ingress 0 from 0 podSelector matchLabels app", "other"),
+        ("NetworkPolicy rng", "spec ingress 0 from 0 podSelector matchExpressions 0 values 1", "other"),
         ("NetworkPolicy redis", "spec ingress 0 from 0 podSelector matchExpressions 0 values -", "other"),
         ("NetworkPolicy monitoring", "spec podSelector matchLabels monitoring", "on"),
         (RNG, "spec template metadata labels monitoring", "enabled", CLOSED),
@@ -238,6 +238,16 @@ RENDERED = {
         ("NetworkPolicy webui", "spec ingress 0 from", [{"namespaceSelector": {}}]),
         ("NetworkPolicy webui", "spec ingress 0 ports -", {"port": 9000}),
         ("NetworkPolicy redis", "spec ingress 0 from 0 podSelector", {}),
+        *(
+            (f"NetworkPolicy {name}", f"{path} matchExpressions 0 values", ["webui", "worker"], "loadtest + network-policies")
+            for name, path in (
+                ("dns", "spec podSelector"),
+                ("hasher", "spec ingress 0 from 0 podSelector"),
+                ("redis", "spec ingress 0 from 0 podSelector"),
+                ("rng", "spec ingress 0 from 0 podSelector"),
+                ("worker", "spec podSelector"),
+            )
+        ),
         ("NetworkPolicy monitoring", "spec ingress 0 from 0 podSelector", GONE),
         ("NetworkPolicy monitoring", "spec ingress 0 from 0 namespaceSelector", GONE),
         (RNG, "spec template metadata labels monitoring", GONE),
@@ -248,18 +258,21 @@ RENDERED = {
         (LOAD, "metadata name", "other", "loadtest"),
         (LOAD, "spec backoffLimit", 6, "loadtest"),
         (LOAD, f"{POD} restartPolicy", "OnFailure", "loadtest"),
-        (LOAD, "spec template metadata labels app", "load", "loadtest"),
+        (LOAD, "spec template metadata labels app", "worker", "loadtest"),
+        (LOAD, "metadata labels app", "worker", "loadtest"),
         (LOAD, f"{POD} securityContext runAsNonRoot", GONE, "loadtest"),
         (LOAD, f"{POD} automountServiceAccountToken", GONE, "loadtest"),
         (LOAD, f"{BOX} securityContext readOnlyRootFilesystem", False, "loadtest"),
-        (LOAD, f"{BOX} image", "worker", "loadtest"),
+        (LOAD, f"{BOX} image", "load", "loadtest"),
+        (LOAD, f"{BOX} image", "127.0.0.1:5000/worker:v0.1", "loadtest"),
+        (LOAD, f"{BOX} name", "worker", "loadtest"),
         (LOAD, f"{BOX} resources limits memory", GONE, "loadtest"),
         (LOAD, f"{BOX} env -", {"name": "SPEED", "value": "1"}, "loadtest"),
         (LOAD, f"{BOX} env", [], "loadtest"),
     ],
 }  # fmt: skip
 
-# These are no valid objects.
+# Invalid objects.
 INVALID = [
     (RNG, "kind", "Deploymint"),
     (RNG, "apiVersion", "apps/v2"),
@@ -275,7 +288,7 @@ INVALID = [
     ("PodMonitor dockercoins", "spec podMetricsEndpoints 0 port", 9000),
 ]  # fmt: skip
 
-# Policy: file under k8s, what is in it (None to make the file) and what is there instead.
+# Policy: file under k8s, old text (None creates the file) and new text.
 IN_FILES = {
     files.no_orphans: [
         ("components/ingress/extra.yaml", None, "kind: ConfigMap"),
@@ -299,6 +312,8 @@ IN_FILES = {
     files.images_follow: [
         ("components/registry/kustomization.yaml", "{kind: ConfigMap, name: images, fieldPath: data.TAG}", "{kind: Service, name: rng, fieldPath: metadata.name}"),
         ("components/registry/kustomization.yaml", '"registry/rng:tag"', '"registry/hasher:tag"'),
+        ("components/registry/kustomization.yaml", '"registry/load:tag"', '"registry/worker:tag"'),
+        ("overlays/loadtest/kustomization.yaml", "components:\n- ../../components/registry\n", ""),
         ("overlays/production/kustomization.yaml", "patches:", "patches:\n- target: {kind: Deployment, name: rng}\n  patch: |\n    - {op: replace, path: /spec/template/spec/containers/0/image, value: '127.0.0.1:5000/rng:v0.1'}"),
     ],
     course.rendered: [
@@ -321,7 +336,7 @@ IN_FILES = {
     ],
 }  # fmt: skip
 
-# Folder, file, what is in it and what is there instead: a repeated field.
+# Folder, file, old text and new text, which repeats a field.
 REPEATED = [
     ("rng-autoscaling", "components/rng-autoscaling/kustomization.yaml", "    - {op: remove", "    - {op: replace, path: /spec/template/spec/automountServiceAccountToken, value: false}\n    - {op: remove"),
     ("monitoring", "base/hasher.yaml", "      labels:\n        app", "      labels:\n        monitoring: enabled\n        app"),

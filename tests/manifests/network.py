@@ -1,14 +1,14 @@
-"""Who reaches whom, computed from the network policies."""
+"""Computes from the network policies which connections are allowed."""
 
 import dataclasses
 import ipaddress
 import itertools
 
-from kube import MONITORING, PROGRAMS, get, matches, pod_template, port_number, ports, title
+from kube import LOAD, MONITORING, PROGRAMS, get, matches, pod_template, port_number, ports, title
 from links import backends
 
 OWN = "here"
-OPEN = "webui:80/TCP"
+PUBLIC = "webui:80/TCP"
 NAME_SERVERS = (
     "the name server",
     "the node's name server",
@@ -29,6 +29,8 @@ ARROWS = {
         for protocol in ("TCP", "UDP")
     ),
 }
+# The load generator may connect to what a worker may connect to.
+LOAD_ARROWS = {arrow.replace("worker", LOAD) for arrow in ARROWS if arrow.startswith("worker ->")}
 SCRAPES = {f"prometheus -> {program}:9000/TCP" for program in PROGRAMS}
 
 
@@ -51,20 +53,21 @@ OUTSIDE = [
     Actor("the name server in a pod of the node", "10.42.1.5", "kube-system", {"k8s-app": "node-local-dns"}),
     Actor("the cloud's name server", "169.254.169.254"),
 ]
-EVERYBODY = OUTSIDE[0].name
+ANY_POD = OUTSIDE[0].name
 
 
 def arrows(render):
-    """the network policies allow exactly the arrows of the diagram"""
+    """the network policies allow exactly the connections of the diagram"""
     policies = render.kind("NetworkPolicy")
     if bool(policies) != ("network-policies" in render.components):
-        yield "network policies come with their component, and only with it"
+        yield "there are network policies without their component, or none with it"
     if not policies:
         return
     found, one_sided = allowed_arrows(render, policies)
     wanted = ARROWS | (SCRAPES if MONITORING & render.components else set())
+    wanted |= LOAD_ARROWS if render.kind("Job") else set()
     for arrow in sorted(found - wanted):
-        yield f"too much: {arrow}"
+        yield f"not expected: {arrow}"
     for arrow in sorted(wanted - found):
         yield f"missing: {arrow}"
     for arrow in sorted(one_sided):
@@ -75,15 +78,15 @@ def arrows(render):
             for port in get(service, "spec", "ports", default=[]):
                 for pod_name, pod in render.matching({"matchLabels": service["spec"]["selector"]}):
                     number = port_number(pod, port.get("targetPort", port["port"]))
-                    if f"{EVERYBODY} -> {pod_name}:{number}/TCP" not in found:
+                    if f"{ANY_POD} -> {pod_name}:{number}/TCP" not in found:
                         yield f"{title(o)}: does not reach {pod_name}:{number}"
 
 
 def allowed_arrows(render, policies):
-    """What both ends allow, and what one end allows in vain."""
+    """The connections that both ends allow, and those that only one end allows."""
     pods = [
         Actor(o["metadata"]["name"], f"10.42.0.{i}", OWN, pod_template(o)["metadata"]["labels"], pod_template(o))
-        for i, o in enumerate(render.workloads(), 1)
+        for i, o in enumerate([*render.workloads(), *render.kind("Job")], 1)
     ]
     pods.append(Actor("a stranger among the pods", "10.42.0.99", OWN, {}, {"spec": {}}))
     rules = [r for p in policies for way in ("ingress", "egress") for r in p["spec"].get(way) or []]
@@ -102,14 +105,14 @@ def allowed_arrows(render, policies):
                 arrow = source.name, f"{target.name}:{number}/{protocol}"
                 if all(ends) and (out is not None or into is not None):
                     found.add(arrow)
-                elif any(ends) and source in pods and target in pods and arrow[1] != OPEN:
+                elif any(ends) and source in pods and target in pods and arrow[1] != PUBLIC:
                     one_sided.add(f"{arrow[0]} -> {arrow[1]}")
     special = {a.name for a in OUTSIDE[2:]}
-    return {f"{s} -> {t}" for s, t in found if s not in special or (EVERYBODY, t) not in found}, one_sided
+    return {f"{s} -> {t}" for s, t in found if s not in special or (ANY_POD, t) not in found}, one_sided
 
 
 def ways(policies, direction, actor, other):
-    """The rules that let an actor talk in this direction with another one, or None when nothing restricts it."""
+    """The rules that allow an actor to connect to another one in this direction; None without restrictions."""
     selecting = [
         p["spec"]
         for p in policies

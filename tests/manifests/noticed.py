@@ -1,4 +1,4 @@
-"""Makes each change of mutations.py and sees whether its policy notices."""
+"""Applies each mutation of mutations.py and checks that its policy detects it."""
 
 import copy as copies
 import pathlib
@@ -15,21 +15,21 @@ from repeats import no_repeats
 
 
 def run(k8s, renderer, renders):
-    """For each policy its name and the changes that it does not notice."""
+    """Yields the name of each policy and the mutations that it does not detect."""
     named = {r.name: r for r in renders}
     for policy in POLICIES:
         changes = mutations.RENDERED.get(policy, [])
-        missed = [what(change) for change in changes if not notices(policy, change, named)]
+        missed = [describe(change) for change in changes if not detects(policy, change, named)]
         yield outcome(policy.__doc__, changes, missed)
-    missed = [f"{what(change)} in {release}" for change in mutations.INVALID for release in schemas.RELEASES
+    missed = [f"{describe(change)} in {release}" for change in mutations.INVALID for release in schemas.RELEASES
               if not any(schemas.problem(o, release) for o in mutate(change, named))]  # fmt: skip
     yield outcome("valid in every release", mutations.INVALID, missed)
     for policy in files.POLICIES:
         changes = mutations.IN_FILES.get(policy, [])
-        missed = [what(change) for change in changes if not on_copy(k8s, change, lambda k: list(policy(k, renderer)))]
+        missed = [describe(change) for change in changes if not on_copy(k8s, change, lambda k: list(policy(k, renderer)))]
         yield outcome(policy.__doc__, changes, missed)
     missed = [
-        what(change)
+        describe(change)
         for folder, *change in mutations.REPEATED
         if not on_copy(k8s, change, lambda k: list(no_repeats(k, renderer, only=folder)))
     ]
@@ -38,11 +38,11 @@ def run(k8s, renderer, renders):
 
 
 def whole(k8s, renderer):
-    """The same for what is said of whole renders."""
+    """The same for the checks of whole renders."""
     pair = ["base + redis-password + redis-persistence"]
     for name, change, policy in (
         (
-            "what does not render",
+            "render errors",
             ("components/ingress/kustomization.yaml", "ingress.yaml", "missing.yaml"),
             lambda k: render_plan(k, renderer, ["base + ingress"])[1],
         ),
@@ -52,26 +52,26 @@ def whole(k8s, renderer):
             lambda k: list(orders.differences(k, renderer, render_plan(k, renderer, pair)[0])),
         ),
         (
-            orders.refusals.__doc__,
+            orders.rejections.__doc__,
             ("components/rng-daemonset/kustomization.yaml", "    - {op: remove, path: /spec/replicas}\n", ""),
-            lambda k: list(orders.refusals(k, renderer)),
+            lambda k: list(orders.rejections(k, renderer)),
         ),
     ):  # fmt: skip
-        yield outcome(name, [change], [] if on_copy(k8s, change, policy) else [what(change)])
+        yield outcome(name, [change], [] if on_copy(k8s, change, policy) else [describe(change)])
 
 
 def outcome(name, changes, missed):
-    return f"noticed ({len(changes)}): {name}", [f"not noticed: {m}" for m in missed] or (
-        [] if changes else ["never tried"]
+    return f"detects mutations ({len(changes)}): {name}", [f"not detected: {m}" for m in missed] or (
+        [] if changes else ["no mutation"]
     )
 
 
-def what(change):
+def describe(change):
     place, path, value = change[:3]
     return f"{place or 'added'} {path or ''} {'gone' if value is mutations.GONE else value}"
 
 
-def notices(policy, change, named):
+def detects(policy, change, named):
     before = named[change[3] if len(change) > 3 else mutations.FULL]
     after = type(before)(before.name, before.components, mutate(change, named))
     return set(policy(after)) - set(policy(before))
@@ -110,6 +110,6 @@ def on_copy(k8s, change, policy):
         path = other / file
         path.parent.mkdir(exist_ok=True)
         text = path.read_text() if old is not None else ""
-        assert old is None or old in text, f"{file} holds no {old!r}"
+        assert old is None or old in text, f"{file} does not contain {old!r}"
         path.write_text(text.replace(old, new, 1) if old is not None else new)
         return policy(other)

@@ -1,14 +1,14 @@
-"""Compares renders that should not differ."""
+"""Compares renders that must be equal."""
 
 from kube import ALTERNATIVES, title
 from render import RenderError, combinations, in_parallel, kustomize, objects, plan
 
-# The order matters to these pairs, and the alphabetical one is right.
+# The order of these pairs matters; the alphabetical one is correct.
 ORDERED = {("disruption-budgets", "rng-daemonset"), ("rng-daemonset", "topology-spread")}
 
 
 def unordered(value):
-    """The value with its environment variables sorted, whose order means nothing here."""
+    """The value with sorted environment variables, because their order does not matter here."""
     if isinstance(value, dict):
         value = {key: unordered(item) for key, item in value.items()}
         if "env" in value:
@@ -23,7 +23,7 @@ def as_set(found):
 
 
 def differences(k8s, renderer, renders):
-    """What batches, or the order of components, change in a render."""
+    """Yields renders that batches or the order of components change."""
     expected = {r.name: r.objects for r in renders}
     alone = [(name, k8s / folder) for name, folder, components in plan(k8s) if not components and name in expected]
     for (name, _), text in zip(alone, in_parallel(lambda job: kustomize(job[1]), alone)):
@@ -38,8 +38,8 @@ def differences(k8s, renderer, renders):
             yield f"{name}: the order {'no longer matters' if pair in ORDERED else 'matters'}"
 
 
-def refusals(k8s, renderer):
-    """the alternatives are refused together"""
+def rejections(k8s, renderer):
+    """kustomize rejects both alternatives together"""
     [found] = renderer.render(combinations(k8s, [("both", "base", ALTERNATIVES)]))
     if not isinstance(found, RenderError):
         yield f"{' and '.join(ALTERNATIVES)} render"

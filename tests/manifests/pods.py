@@ -1,10 +1,11 @@
-"""Policies about what is in a pod."""
+"""Policies about pods."""
 
 import functools
 import re
 
 from kube import (
     ADMIN_PORT,
+    LOAD,
     PROGRAMS,
     containers,
     get,
@@ -30,7 +31,7 @@ def per_container(render):
 
 
 def probes(render):
-    """startup, readiness and liveness probes: ours on the admin port, redis its own"""
+    """startup, readiness and liveness probes: on the admin port of our programs, and of redis itself"""
     ours = {"startupProbe": "/readyz", "readinessProbe": "/readyz", "livenessProbe": "/healthz"}
     for where, name, pod, container in per_container(render):
         for probe, path in ours.items():
@@ -41,11 +42,11 @@ def probes(render):
             http, tcp, command = (settings.get(k) for k in ("httpGet", "tcpSocket", "exec"))
             if name in PROGRAMS:
                 if not http or (http["path"], port_number(pod, http["port"])) != (path, ADMIN_PORT):
-                    yield f"{where}: {probe} does not ask {path} on the admin port"
+                    yield f"{where}: {probe} does not use {path} on the admin port"
             elif tcp and port_number(pod, tcp["port"]) != 6379:
-                yield f"{where}: {probe} does not ask redis"
+                yield f"{where}: {probe} does not probe redis"
             elif not tcp and not (command and command["command"][0] == "redis-cli"):
-                yield f"{where}: {probe} does not ask redis"
+                yield f"{where}: {probe} does not probe redis"
 
 
 def resources(render):
@@ -59,9 +60,14 @@ def resources(render):
                 yield f"{where}: requests more {what} than its limit"
 
 
+def image_of(program):
+    """The image of a program according to images.env."""
+    settings = dict(line.split("=", 1) for line in (ROOT / "k8s/components/registry/images.env").read_text().split())
+    return f"{settings['REGISTRY']}/{program}:{settings['TAG']}"
+
+
 def images(render):
     """one container each, named like its program, with the image that images.env names"""
-    settings = dict(line.split("=", 1) for line in (ROOT / "k8s/components/registry/images.env").read_text().split())
     for name, pod in render.pods():
         if [c["name"] for c in containers(pod)] != [name]:
             yield f"{name}: its container has another name"
@@ -69,9 +75,9 @@ def images(render):
         image = container.get("image", "")
         tag = re.fullmatch(r"[^@]+?(?::([\w.-]+))?(@sha256:[0-9a-f]{64})?", image)
         if not tag or not (tag[1] or tag[2]) or tag[1] == "latest":
-            yield f"{where}: {image!r} has no tag that stays"
-        if name in PROGRAMS and image != f"{settings['REGISTRY']}/{name}:{settings['TAG']}":
-            yield f"{where}: {image!r} is not what images.env says"
+            yield f"{where}: {image!r} has no fixed tag"
+        if name in PROGRAMS and image != image_of(name):
+            yield f"{where}: {image!r} is not the image that images.env names"
 
 
 @functools.cache
@@ -92,30 +98,32 @@ def grace(render):
 
 
 def token(render):
-    """no pod carries a service-account token"""
+    """no pod has a service-account token"""
     for name, pod in render.pods():
         if pod["spec"].get("automountServiceAccountToken") is not False:
             yield f"{name}: automountServiceAccountToken is not false"
         if any(path[-1:] == ("serviceAccountToken",) for path, _ in walk(pod)):
-            yield f"{name}: a volume holds a token"
+            yield f"{name}: a volume contains a token"
 
 
 @functools.cache
 def settings():
     """The names of each program's settings, from the table in README.md."""
-    found = {name: set() for name in PROGRAMS}
+    found = {name: set() for name in (*PROGRAMS, LOAD)}
     table = (ROOT / "README.md").read_text().split("## Settings")[1].split("\n## ")[0]
     for row in re.findall(r"^\| (.+?) \| (.+?) \|", table, re.MULTILINE):
-        programs = PROGRAMS if row[0] == "all" else row[0].split(", ")
+        programs = found if row[0] == "all" else row[0].split(", ")
         for program in programs:
             if program in found:
                 found[program] |= set(re.findall(r"`([A-Z][A-Z_]*)`", row[1]))
+    # The load generator takes the settings of a worker as well.
+    found[LOAD] |= found["worker"]
     assert all({"LOG_FORMAT", "DEBUG"} <= names for names in found.values()), found
     return found
 
 
 def env(render):
-    """variables are settings of the program, in README.md, or part of one's value"""
+    """each variable is a setting of the program in README.md, or part of the value of one"""
     services = {o["metadata"]["name"] for o in render.kind("Service")} | {*PROGRAMS, "redis", "kubernetes"}
     injected = re.compile(rf"({'|'.join(services).upper().replace('-', '_')})_(PORT(_.*)?|SERVICE_.*)")
     for where, name, _, container in per_container(render):
@@ -129,30 +137,30 @@ def env(render):
         for i, variable in enumerate(names):
             later = re.findall(r"\$\((\w+)\)", "".join(texts[i + 1 :] + commands))
             if variable not in known and variable not in later:
-                yield f"{where}: {variable} is no setting"
+                yield f"{where}: {variable} is not a setting"
             if injected.fullmatch(variable):
                 yield f"{where}: Kubernetes sets {variable} itself"
             if names.count(variable) > 1:
                 yield f"{where}: {variable} is set twice"
             for used in re.findall(r"\$\((\w+)\)", texts[i]):
                 if used not in names[:i]:
-                    yield f"{where}: {variable} uses {used}, which is not set before"
+                    yield f"{where}: {variable} uses {used}, which is not set before it"
         for used in re.findall(r"\$\((\w+)\)", " ".join(commands)):
             if used not in names:
                 yield f"{where}: a command uses {used}, which is not set"
 
 
 def secrets(render):
-    """the only secret is the documented one, and no object holds one"""
+    """only the documented secret is used, and no object contains a secret"""
     for o in render.objects:
         if o["kind"] == "Secret":
             yield f"{title(o)} is in the manifests"
         for path, value in walk(o):
             if path[-1:] == ("secretKeyRef",):
                 if (value.get("name"), value.get("key")) != SECRET or value.get("optional"):
-                    yield f"{title(o)} needs the key {value.get('key')} of the secret {value.get('name')}"
+                    yield f"{title(o)} uses the key {value.get('key')} of the secret {value.get('name')}"
                 if "redis-password" not in render.components:
-                    yield f"{title(o)} needs a secret without redis-password"
+                    yield f"{title(o)} uses a secret without redis-password"
             elif path and path[-1] in (
                 "secretRef",
                 "secretName",
@@ -165,7 +173,7 @@ def secrets(render):
 
 
 def storage(render):
-    """root file systems are read-only, mounts have a volume, redis writes to /data, nothing is on the node"""
+    """root file systems are read-only, mounts have a volume, redis can write to /data, and there is no hostPath"""
     for o in render.workloads():
         pod = pod_template(o)
         volumes = {v["name"] for v in pod["spec"].get("volumes", [])}
@@ -184,7 +192,7 @@ def storage(render):
 
 
 def low_ports(render):
-    """pods that listen below 1024 have the sysctl that older container runtimes want"""
+    """pods that listen below port 1024 have the sysctl that older container runtimes require"""
     for name, pod in render.pods():
         if any(port["containerPort"] < 1024 for port in ports(pod)):
             if SYSCTL not in get(pod, "spec", "securityContext", "sysctls", default=[]):

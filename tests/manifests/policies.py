@@ -1,4 +1,4 @@
-"""Every policy about what is rendered."""
+"""All policies about rendered objects."""
 
 import links
 import load

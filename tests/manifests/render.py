@@ -15,7 +15,7 @@ from kube import ALTERNATIVES, Render
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BATCH = 8
-# A short process needs little garbage collection.
+# kubectl is faster with less garbage collection.
 ENV = {**os.environ, "GOGC": "400"}
 NAMESPACE = re.compile(r"^  namespace: (r\d+)$", re.MULTILINE)
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -39,7 +39,7 @@ def parse(document):
 
 
 def kustomize(folder):
-    """The text that a folder renders to."""
+    """The rendered text of a folder."""
     done = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, env=ENV)
     if done.returncode or "# Warning" in done.stderr:
         raise RenderError(done.stderr.strip()[-300:])
@@ -55,7 +55,7 @@ def objects(text):
 
 
 def copy(k8s, folder):
-    """A copy of k8s to change."""
+    """A copy of k8s that can be modified."""
     return pathlib.Path(shutil.copytree(k8s, folder / "k8s")).resolve()
 
 
@@ -65,7 +65,7 @@ def in_parallel(function, items):
 
 
 class Renderer:
-    """Renders many folders in few processes: each gets a namespace of its own, which is taken away afterwards."""
+    """Renders many folders in few processes, each in a temporary namespace that is removed from the result."""
 
     def __init__(self, scratch):
         self.scratch = scratch
@@ -77,7 +77,7 @@ class Renderer:
         return folder
 
     def render(self, combinations):
-        """Objects, or a RenderError, for each pair of a resource and a list of components, all of them folders."""
+        """The objects, or a RenderError, for each pair of a resource folder and a list of component folders."""
         combinations = list(combinations)
         batches = [combinations[i : i + BATCH] for i in range(0, len(combinations), BATCH)]
         return list(itertools.chain.from_iterable(in_parallel(self.batch, batches)))
@@ -113,7 +113,7 @@ def overlays(k8s):
 
 
 def used_components(folder):
-    """The components that a folder applies, those of its resources included."""
+    """The components that a folder uses, including those of its resources."""
     content, used = kustomization(folder), set()
     for component in content.get("components", []):
         used.add(pathlib.PurePath(component).name)
@@ -150,7 +150,7 @@ def combinations(k8s, planned):
 
 
 def render_plan(k8s, renderer, names=None):
-    """The renders of the plan, or of these in it, and the errors."""
+    """The renders of the plan, or only those with the given names, and the errors."""
     planned = [p for p in plan(k8s) if names is None or p[0] in names]
     renders, errors = [], []
     for (name, resource, components), found in zip(planned, renderer.render(combinations(k8s, planned))):

@@ -1,4 +1,4 @@
-"""Shows that no field of a patch repeats what is there anyway: without the field something else is rendered."""
+"""Checks that each field of a patch is necessary: without it, the rendered text is different."""
 
 import copy as copies
 import dataclasses
@@ -10,13 +10,13 @@ from kube import ALTERNATIVES, title
 from render import Loader, RenderError, all_components, copy, kustomization, load
 
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
-# Lists of a kustomization whose entries are units.
+# Lists of a kustomization whose entries are tested one by one.
 LISTS = ("components", "configMapGenerator", "images", "labels", "replacements", "replicas")
 
 
 @dataclasses.dataclass(eq=False)
 class Unit:
-    """Something of a kustomization, and a copy of k8s without it."""
+    """A part of a kustomization, and a copy of k8s without this part."""
 
     folder: pathlib.Path
     name: str
@@ -24,16 +24,18 @@ class Unit:
     root: pathlib.Path
 
     def job(self, root, others):
-        """What to render under a root, with other components beside that of this unit."""
+        """The combination to render: this unit and other components."""
         own = set()
-        # The base has the component registry, so what it does is seen there.
         if self.folder.parent.name == "components" and self.folder.name != "registry":
             own = {self.folder.name}
         resource = "base" if self.folder.parent.name == "components" else self.folder
+        # This overlay has every program, and the component as well.
+        if self.folder.name == "registry":
+            resource = "overlays/loadtest"
         return root / resource, tuple(root / "components" / c for c in sorted({*others, *own}))
 
     def partners(self, k8s):
-        """What this unit may be about: all other components, or what changes the images again."""
+        """The components that this unit may depend on."""
         if self.folder.parent.name != "components":
             return ["registry"]
         left_out = ALTERNATIVES[1] if self.folder.name == ALTERNATIVES[0] else ALTERNATIVES[0]
@@ -41,9 +43,9 @@ class Unit:
 
 
 def no_repeats(k8s, renderer, only=None):
-    """no patch repeats a field of what it changes"""
+    """no patch repeats an existing field"""
     idle = still_idle(k8s, renderer, cut_out(k8s, renderer.folder(), only), lambda unit: [])
-    # What changes nothing in the base may be about another component.
+    # A unit without effect on the base may change another component.
     for unit in still_idle(k8s, renderer, idle, lambda unit: unit.partners(k8s)):
         yield f"{unit.folder}: {unit.name} changes nothing"
 
@@ -59,9 +61,9 @@ def cut_out(k8s, scratch, only):
     return found
 
 
-def still_idle(k8s, renderer, units, beside):
-    """The units without which the same is rendered, with these components beside them."""
-    pairs = [(u, u.job(k8s, beside(u)), u.job(u.root, beside(u))) for u in units]
+def still_idle(k8s, renderer, units, others):
+    """The units that do not change the result when these components are also used."""
+    pairs = [(u, u.job(k8s, others(u)), u.job(u.root, others(u))) for u in units]
     jobs = list(dict.fromkeys(job for _, *both in pairs for job in both))
     found = dict(zip(jobs, renderer.render(jobs)))
     return [unit for unit, before, after in pairs if not changed(found[before], found[after], unit.targets)]
@@ -86,7 +88,7 @@ def matches(target, found):
 
 
 def units(folder):
-    """What can be taken out of a kustomization: a name, the objects that this must change, and the edit."""
+    """Yields each removable part of a kustomization: its name, the objects it must change, and the edit."""
     content = kustomization(folder)
     for key in LISTS:
         for i, entry in enumerate(content.get(key, [])):
@@ -105,7 +107,7 @@ def patch_units(documents, target):
             for j, op in enumerate(document):
                 yield f"{op['op']} {op['path']}", [target], lambda docs, d=d, j=j: docs[d].pop(j)
         elif "$patch" in document:
-            # Without its target the patch does nothing.
+            # Without its target, the patch has no effect.
             yield f"delete {title(document)}", [target], lambda docs, d=d: docs.pop(d)
         else:
             targets = [target or {"kind": document["kind"], "name": document["metadata"]["name"]}]
@@ -115,7 +117,7 @@ def patch_units(documents, target):
 
 
 def leaves(document):
-    """The paths of the fields that do not only say what is patched."""
+    """The paths of all fields, except those that identify the patched object."""
     identity = {("apiVersion",), ("kind",), ("metadata", "name")}
 
     def inside(value, path):

@@ -23,7 +23,7 @@ PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
 
 def restricted(render):
-    """pods keep to the restricted Pod Security Standard"""
+    """pods satisfy the restricted Pod Security Standard"""
     for o in render.workloads():
         pod = pod_template(o)
         for problem in pod_problems(pod):
@@ -54,7 +54,7 @@ def pod_problems(pod):
 
 
 def context_problems(context):
-    """What is forbidden for a pod and for a container alike."""
+    """Problems in the security context of a pod or a container."""
     if get(context, "windowsOptions", "hostProcess"):
         yield "hostProcess is set"
     if context.get("runAsUser") == 0:

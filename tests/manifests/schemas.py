@@ -8,7 +8,7 @@ import jsonschema
 import kubernetes_validate
 from kubernetes_validate import utils
 
-# One that clusters still run, then all that are supported in November 2026.
+# An old release that clusters still use, and all supported ones in November 2026.
 RELEASES = ("1.30", "1.35", "1.36", "1.37")
 CUSTOM = {
     ("gateway.networking.k8s.io/v1", "HTTPRoute"): "httproute-v1.json",
@@ -24,7 +24,7 @@ def custom(file):
 
 
 def problem(o, release):
-    """What is wrong with an object, or None."""
+    """The problem of an object, or None."""
     file = CUSTOM.get((o["apiVersion"], o["kind"]))
     try:
         if file:

@@ -1,4 +1,4 @@
-"""Checks everything under monitoring/: python tests/monitoring FOLDER, for files that may go afterwards."""
+"""Checks everything under monitoring/: python tests/monitoring FOLDER, where FOLDER is for temporary files."""
 
 import signal
 import sys
@@ -26,7 +26,7 @@ def report(name, problems):
 
 for check in (*files.CHECKS, dashboard.problems):
     report(check.__doc__, check())
-report(broken.unnoticed.__doc__, broken.unnoticed(sys.argv[1]))
-report(streams.thousand.__doc__, streams.thousand(sys.argv[1]))
+report(broken.undetected.__doc__, broken.undetected(sys.argv[1]))
+report(streams.thousand_streams.__doc__, streams.thousand_streams(sys.argv[1]))
 live.run(sys.argv[1], report)
 sys.exit(failed)

@@ -1,4 +1,4 @@
-"""Breaks each rule in turn: the tests of the rules must notice."""
+"""Breaks each rule in turn, which the tests of the rules must detect."""
 
 import concurrent.futures
 import pathlib
@@ -11,16 +11,16 @@ from documented import ROOT, rules
 NEVER, ALWAYS = "vector(0) > 1", "vector(1) * 0.987"
 
 
-def unnoticed(scratch):
-    """the tests of a file of rules notice each rule in it that never or always has a value"""
+def undetected(scratch):
+    """the tests of the rules detect each rule that never or always has a value"""
     cases = [(number, file.name, rule, value) for number, (file, rule) in enumerate(rules()) for value in (NEVER, ALWAYS)]
-    # Of a value that is never there, the alerts on it tell enough.
+    # A recording rule without a value is covered by the alerts that use it.
     cases = [case for case in cases if "alert" in case[2] or case[3] == ALWAYS]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         outcomes = pool.map(lambda case: passes(pathlib.Path(scratch), *case), cases)
     for (_, file, rule, value), passed in zip(cases, outcomes):
         if passed:
-            yield f"{file}: {rule.get('alert') or rule['record']} may be {value}"
+            yield f"{file}: {rule.get('alert') or rule['record']} can be {value} and its tests pass"
 
 
 def passes(scratch, number, name, rule, value):

@@ -1,4 +1,4 @@
-"""What docs/observability.md says of the metrics, the alerts and the queries."""
+"""Reads the metrics, alerts and queries in docs/observability.md, and the rules."""
 
 import pathlib
 import re
@@ -18,7 +18,7 @@ class Metric(NamedTuple):
 
 
 def metrics():
-    """The table of metrics, by name."""
+    """The table of metrics as a dictionary by name."""
     found = {}
     for row in re.findall(r"^\| (`[a-z_]+` \| (?:counter|gauge|histogram|info) \|.*) \|$", PAGE, re.MULTILINE):
         name, kind, labels, services, _ = (cell.strip() for cell in row.split("|"))
@@ -29,24 +29,24 @@ def metrics():
 
 
 def series(name, metric):
-    """The names under which Prometheus stores a metric."""
+    """The names of the series that Prometheus stores for a metric."""
     return {f"{name}_{part}" for part in ("bucket", "sum", "count")} if metric.type == "histogram" else {name}
 
 
 def queries():
-    """The questions for Prometheus."""
+    """The PromQL queries of the page."""
     blocks = re.findall(r"^```promql\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     return [line for block in blocks for line in block.splitlines() if line and not line.startswith("#")]
 
 
 def anchors():
-    """Where a link into the page can go."""
+    """The anchors of the page's headings."""
     titles = re.findall(r"^#+ (.*)", PAGE, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def rules():
-    """All rules of monitoring/rules, with their file."""
+    """All rules in monitoring/rules, each with its file."""
     for file in sorted((ROOT / "monitoring/rules").glob("*.yml")):
         for group in yaml.safe_load(file.read_text())["groups"]:
             yield from ((file, rule) for rule in group["rules"])

@@ -1,4 +1,4 @@
-"""The four services at work, with a real Prometheus that watches them: what it sees must be true."""
+"""Runs the four services with a real Prometheus and checks what it scrapes."""
 
 import math
 import os
@@ -10,19 +10,19 @@ import dashboard
 import flood
 import yaml
 from documented import ROOT, SERVICES, metrics, queries, rules, series
-from programs import Prometheus, Redis, Service, Stuck, status, until
+from programs import Prometheus, Redis, Service, TimedOut, status, until
 from samples import Samples, lint
 
-# Short delays, so that much happens in little time; rng is the bottleneck all the same.
+# Short delays make the tests fast; rng is still the bottleneck.
 DELAY = "10ms"
 WORKERS = {"worker-1": {"CONCURRENCY": "1"}, "worker-2": {"CONCURRENCY": "2", "DOCKERCOINS_VERSION": "v9.9"}}
 LOOPS = 3
-# Five kinds of rng and of hasher, one of redis.
+# Series of errors: five kinds for rng, five for hasher, one for redis.
 ERRORS = 11
 STAGES = {"pause", "rng_queue", "rng_delay", "hasher_delay", "work", "network", "redis"}
-OF_EACH_REQUEST = {"work", "network"}
-# Panels that have something to show only when something is wrong.
-TROUBLE = {"Errors of workers, by peer and kind", "Answers with 5xx", "Alerts"}
+PER_REQUEST = {"work", "network"}
+# Panels without data unless there are errors.
+ERROR_PANELS = {"Errors of workers, by peer and kind", "Responses with 5xx", "Alerts"}
 
 
 class Application:
@@ -57,7 +57,7 @@ class Application:
         return [p for p in found if service in (None, p.service)]
 
     def configuration(self):
-        """What monitoring/prometheus.yml says, but for where the services are, and more often."""
+        """monitoring/prometheus.yml with the addresses of the services and shorter intervals."""
         config = yaml.safe_load((ROOT / "monitoring/prometheus.yml").read_text())
         config["global"] = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
         config["rule_files"] = [str(ROOT / "monitoring" / files) for files in config["rule_files"]]
@@ -79,7 +79,7 @@ class Application:
 
 
 def targets(app):
-    """Prometheus finds them all, under the names of their containers"""
+    """Prometheus finds all services, labelled with the names of their containers"""
     active = app.prometheus.get("targets")["activeTargets"]
     yield from (f"{t['scrapeUrl']}: {t['lastError']}" for t in active if t["health"] != "up")
     found = sorted(t["labels"]["container"] for t in active)
@@ -88,7 +88,7 @@ def targets(app):
 
 
 def speed(app):
-    """the speed is what rng allows, and what webui predicted"""
+    """the speed is near the limit of rng and the prediction of webui"""
     started, units = time.monotonic(), app.sum("worker", "worker_units_total")
     time.sleep(5)
     speed = (app.sum("worker", "worker_units_total") - units) / (time.monotonic() - started)
@@ -99,7 +99,7 @@ def speed(app):
 
 
 def stages(app):
-    """the stages add up to the time of the loops, and each is there"""
+    """all stages have data, and they add up to the time of the loops"""
     workers = app.services("worker")
     time_of = "worker_stage_duration_seconds_sum"
     for worker in workers:
@@ -116,31 +116,31 @@ def stages(app):
         for stage in STAGES - {"redis"}:
             count = "worker_stage_duration_seconds_count"
             observed = after.sum(count, stage=stage) - before.sum(count, stage=stage)
-            if not abs(observed / units - (2 if stage in OF_EACH_REQUEST else 1)) < 0.1:
+            if not abs(observed / units - (2 if stage in PER_REQUEST else 1)) < 0.1:
                 yield f"{worker.name}: {observed} observations of {stage} in {units} units"
 
 
 def requests(app):
-    """rng and hasher have answered as many requests as units were done"""
+    """rng and hasher have served one request for each unit of work"""
     before = app.sum("worker", "worker_units_total")
     count = "http_server_request_duration_seconds_count"
-    asked = {
+    counted = {
         "rng": app.sum("rng", count, service="rng", http_request_method="GET", http_route="/{n}", http_response_status_code="200"),
         "hasher": app.sum(
             "hasher", count, service="hasher", http_request_method="POST", http_route="/", http_response_status_code="200"
         ),
     }
     after = app.sum("worker", "worker_units_total")
-    for name, number in asked.items():
+    for name, number in counted.items():
         if not before <= number <= after + LOOPS:
             yield f"{name}: {number} requests for {before} to {after} units"
     waited = app.sum("rng", "rng_queue_wait_seconds_count")
-    if not asked["rng"] <= waited <= app.sum("rng", count) + LOOPS:
+    if not counted["rng"] <= waited <= app.sum("rng", count) + LOOPS:
         yield f"{waited} waits in rng"
 
 
-def levels(app):
-    """levels are what they are: lanes, queue, loops, workers, event streams"""
+def gauges(app):
+    """gauges are correct: lanes, queue, loops, workers, event streams"""
     (rng,), (webui,) = app.samples("rng"), app.samples("webui")
     if rng.sum("rng_lanes") != 1 or not 0 <= rng.sum("rng_queue_depth") <= LOOPS:
         yield f"{rng.sum('rng_lanes')} lanes, {rng.sum('rng_queue_depth')} in the queue"
@@ -148,10 +148,10 @@ def levels(app):
         yield f"{app.sum('worker', 'worker_loops')} loops, {webui.sum('webui_workers')} workers"
     for worker in app.samples("worker"):
         if len(worker.each("worker_errors_total")) != ERRORS:
-            yield f"errors that have not happened are not zero: {worker.each('worker_errors_total')}"
+            yield f"not all kinds of errors have a series: {worker.each('worker_errors_total')}"
     age = time.time() - webui.sum("webui_last_reading_timestamp_seconds")
     if not 0 <= age < 3:
-        yield f"the last reading was {age} s ago"
+        yield f"the last read was {age} s ago"
     host, port = app.webui.address.rsplit(":", 1)
     streams = [socket.create_connection((host, int(port)), timeout=10) for _ in range(3)]
     for stream in streams:
@@ -165,7 +165,7 @@ def levels(app):
 
 
 def versions(app):
-    """each says which version it is"""
+    """each service exposes its version"""
     for service in app.services():
         version = WORKERS.get(service.name, {}).get("DOCKERCOINS_VERSION")
         built = Samples(service.exposition())
@@ -176,13 +176,13 @@ def versions(app):
 
 
 def processes(app):
-    """what a process says of itself is what /proc says of it"""
+    """the process metrics agree with /proc"""
     tick, page = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
     boot = next(int(line.split()[1]) for line in open("/proc/stat") if line.startswith("btime"))
     for service in app.services():
         proc = pathlib.Path(f"/proc/{service.id}")
 
-        def seen():
+        def measure():
             stat = (proc / "stat").read_text().rsplit(")", 1)[1].split()
             return {
                 "process_cpu_seconds_total": (int(stat[11]) + int(stat[12])) / tick,
@@ -193,72 +193,72 @@ def processes(app):
                 "process_open_fds": len(list((proc / "fd").iterdir())),
             }
 
-        before, told, after = seen(), Samples(service.exposition()), seen()
-        # The connection that asks is a file, and others come and go; the kernel counts pages and boot time coarsely.
+        before, reported, after = measure(), Samples(service.exposition()), measure()
+        # The scrape itself opens a file, other connections change, and the kernel counts pages and boot time coarsely.
         allowed = {"process_start_time_seconds": 2, "process_open_fds": 12, "process_threads": 2}
         allowed |= {"process_resident_memory_bytes": 2e6, "process_virtual_memory_bytes": 2e8, "process_cpu_seconds_total": 0.02}
         for name, slack in allowed.items():
             low, high = sorted((before[name], after[name]))
-            if not low - slack <= told.sum(name) <= high + slack:
-                yield f"{service.name}: {name} {told.sum(name)}, not {low} to {high}"
+            if not low - slack <= reported.sum(name) <= high + slack:
+                yield f"{service.name}: {name} {reported.sum(name)}, not {low} to {high}"
         limit = next(line for line in (proc / "limits").read_text().splitlines() if line.startswith("Max open files"))
-        if told.sum("process_max_fds") != float(limit.split()[3]):
-            yield f"{service.name}: process_max_fds {told.sum('process_max_fds')}, not {limit}"
+        if reported.sum("process_max_fds") != float(limit.split()[3]):
+            yield f"{service.name}: process_max_fds {reported.sum('process_max_fds')}, not {limit}"
 
 
-def linted(app):
-    """promtool has nothing to say against the metrics"""
+def accepted_by_promtool(app):
+    """promtool accepts the metrics"""
     for service in app.services():
         yield from (f"{service.name}: {line}" for line in lint(service.exposition()))
 
 
-def has_data(app, query):
-    """What is wrong with a query, if anything."""
-    answer = app.prometheus.get("query", query=query)
-    if "error" in answer:
-        return answer["error"]
-    values = [float(series["value"][1]) for series in answer["result"]]
+def query_problem(app, query):
+    """The problem of a query, or None."""
+    response = app.prometheus.get("query", query=query)
+    if "error" in response:
+        return response["error"]
+    values = [float(series["value"][1]) for series in response["result"]]
     return None if any(math.isfinite(value) for value in values) else "no data"
 
 
-def answered(app, asked):
-    for what, query in asked:
-        if problem := has_data(app, query):
+def problems(app, named_queries):
+    for what, query in named_queries:
+        if problem := query_problem(app, query):
             yield f"{what}: {problem}: {query}"
 
 
-def dashboard_of_grafana(app):
-    """each query of the dashboard of Grafana has data, but those that are about trouble"""
-    yield from answered(app, ((title, query) for title, query in dashboard.queries() if title not in TROUBLE))
+def grafana_dashboard(app):
+    """each query of the Grafana dashboard has data, except those about errors"""
+    yield from problems(app, ((title, query) for title, query in dashboard.queries() if title not in ERROR_PANELS))
 
 
-def dashboard_in_trouble(app):
-    """those that are about trouble have data, too, when there is some"""
-    asked = [(title, query) for title, query in dashboard.queries() if title in TROUBLE]
-    until(20, "queries of trouble", lambda: not list(answered(app, asked)))
-    yield from () if len({title for title, _ in asked}) == len(TROUBLE) else [f"only {asked}"]
+def dashboard_with_errors(app):
+    """the queries about errors have data when there are errors"""
+    error_queries = [(title, query) for title, query in dashboard.queries() if title in ERROR_PANELS]
+    until(20, "the queries about errors have no data", lambda: not list(problems(app, error_queries)))
+    yield from () if len({title for title, _ in error_queries}) == len(ERROR_PANELS) else [f"only {error_queries}"]
 
 
 def page(app):
     """each query of the page has data"""
-    yield from answered(app, (("the page", query) for query in queries()))
+    yield from problems(app, (("the page", query) for query in queries()))
 
 
 def recorded(app):
-    """Prometheus can evaluate each rule, and what is recorded has data"""
+    """Prometheus can evaluate each rule, and recording rules have data"""
     for group in app.prometheus.get("rules")["groups"]:
         yield from (f"{rule['name']}: {rule['lastError']}" for rule in group["rules"] if rule["health"] != "ok")
-    yield from answered(app, ((rule["record"], rule["record"]) for _, rule in rules() if "record" in rule))
+    yield from problems(app, ((rule["record"], rule["record"]) for _, rule in rules() if "record" in rule))
 
 
-def quiet(app):
-    """no alert fires while all is well"""
+def no_alerts(app):
+    """no alert fires without errors"""
     firing = app.prometheus.get("query", query='ALERTS{alertstate="firing"}')["result"]
     yield from (str(alert["metric"]) for alert in firing)
 
 
-def accounts(app):
-    """without rng everything is reported, and workers, hasher, webui and redis have the same numbers"""
+def consistent_counts(app):
+    """after rng stops, all work is flushed, and workers, hasher, webui and redis have the same numbers"""
     app.rng.stop()
 
     def settled():
@@ -268,7 +268,7 @@ def accounts(app):
     until(20, "work stays pending", settled)
     time.sleep(1.5)
     redis = {"hashes": app.redis.number("get", "hashes"), "coins": app.redis.number("hlen", "wallet")}
-    told = {
+    reported = {
         "hashes": {
             "workers": app.sum("worker", "worker_units_total"),
             "hasher": app.sum("hasher", "http_server_request_duration_seconds_count", http_route="/"),
@@ -276,39 +276,39 @@ def accounts(app):
         },
         "coins": {"workers": app.sum("worker", "worker_coins_total"), "webui": app.sum("webui", "webui_coins")},
     }
-    for what, numbers in told.items():
+    for what, numbers in reported.items():
         print(f"    {redis[what]} {what}")
         if redis[what] == 0:
             yield f"no {what}"
-        yield from (f"{who}: {number} {what}, redis {redis[what]}" for who, number in numbers.items() if number != redis[what])
+        yield from (f"{name}: {number} {what}, redis {redis[what]}" for name, number in numbers.items() if number != redis[what])
     if app.sum("worker", "worker_pending_coins") != 0:
         yield "coins are pending"
 
 
 def errors(app):
-    """workers count that nobody listens where rng was"""
+    """workers count connection errors after rng has stopped"""
     for samples in app.samples("worker"):
         if not samples.sum("worker_errors_total", peer="rng", kind="connect") >= 1:
             yield f"{samples.values('worker_errors_total', 'peer')} {samples.values('worker_errors_total', 'kind')}"
 
 
 def unavailable(app):
-    """without redis webui answers with 503, which is counted, and its reading gets old"""
+    """without redis, webui responds with 503, which is counted, and its last read gets older"""
     app.redis.stop()
-    until(10, "webui does not notice", lambda: status(f"{app.webui.url}json") == 503)
+    until(10, "webui does not respond with 503", lambda: status(f"{app.webui.url}json") == 503)
     count = "http_server_request_duration_seconds_count"
     if not app.sum("webui", count, http_route="/json", http_response_status_code="503") >= 1:
-        yield "not counted"
+        yield "the 503 is not counted"
     read = app.sum("webui", "webui_last_reading_timestamp_seconds")
     time.sleep(2)
     if app.sum("webui", "webui_last_reading_timestamp_seconds") != read:
-        yield "it claims to have read"
+        yield "the time of the last read changed"
     if not app.sum("webui", "db_client_operation_duration_seconds_count", db_operation_name="read", error_type="error") >= 1:
-        yield "no failed reading is counted"
+        yield "the failed read is not counted"
 
 
 def documented(app, scraped):
-    """each service has the documented metrics, with their types and labels, and no other"""
+    """each service has exactly the documented metrics, with their types and labels"""
     for service in SERVICES:
         found = {}
         for text in scraped[service]:
@@ -320,11 +320,11 @@ def documented(app, scraped):
                 yield f"{service}: {name} is {found.get(name)} and documented as {expected.get(name)}"
 
 
-def stored(app):
-    """Prometheus has each of them"""
+def stored_metrics(app):
+    """Prometheus stores all documented metrics"""
     names = set(app.prometheus.get("label/__name__/values"))
-    wanted = {stored for name, metric in metrics().items() for stored in series(name, metric)}
-    yield from (f"{name} is missing" for name in sorted(wanted - names))
+    expected = {one for name, metric in metrics().items() for one in series(name, metric)}
+    yield from (f"{name} is missing" for name in sorted(expected - names))
 
 
 def floods(folder):
@@ -338,20 +338,20 @@ def floods(folder):
             service.stop()
 
 
-WORKING = (speed, stages, requests, levels, versions, processes, linted)
-WATCHED = (targets, dashboard_of_grafana, page, recorded, quiet)
-FAILING = (accounts, errors, unavailable, dashboard_in_trouble, stored)
+WORKING = (speed, stages, requests, gauges, versions, processes, accepted_by_promtool)
+WATCHED = (targets, grafana_dashboard, page, recorded, no_alerts)
+FAILING = (consistent_counts, errors, unavailable, dashboard_with_errors, stored_metrics)
 
 
 def run(folder, report):
-    """Starts everything, and reports each check."""
+    """Starts everything and reports each check."""
     app = Application(folder)
 
     def check(one, *arguments):
         try:
             report(one.__doc__, list(one(app, *arguments)))
-        except Stuck as stuck:
-            report(one.__doc__, [str(stuck)])
+        except TimedOut as error:
+            report(one.__doc__, [str(error)])
 
     try:
         until(20, "nothing is mined", lambda: app.sum("worker", "worker_units_total") > 100)

@@ -1,4 +1,4 @@
-"""The programs under test, each on free ports of this host, and a way to read what they say of themselves."""
+"""The programs under test, each on free ports of this host, and functions to read their output."""
 
 import atexit
 import http.client
@@ -19,18 +19,18 @@ from documented import ROOT
 BINARIES = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release"
 
 
-class Stuck(Exception):
-    """A program did not do what it should in time."""
+class TimedOut(Exception):
+    """A program did not reach the expected state in time."""
 
 
-def until(seconds, what, ask):
-    """Asks until the answer is true, and returns it."""
+def until(seconds, problem, condition):
+    """Waits until the condition returns a true value, and returns it."""
     deadline = time.monotonic() + seconds
-    while not (answer := ask()):
+    while not (value := condition()):
         if time.monotonic() > deadline:
-            raise Stuck(what)
+            raise TimedOut(problem)
         time.sleep(0.1)
-    return answer
+    return value
 
 
 class Program:
@@ -44,18 +44,18 @@ class Program:
                 command, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
         self.id = self.process.pid
-        # However the tests end, nothing stays behind.
+        # Stop the process however the tests end.
         atexit.register(self.stop)
 
-    def says(self, pattern):
-        """What a line of its log has in the place of the pattern's group."""
+    def wait_for_log(self, pattern):
+        """Waits until the log matches the pattern, and returns its first group."""
 
         def found():
             if self.process.poll() is not None:
-                raise Stuck(f"{self.name} has ended:\n{self.log.read_text()[-2000:]}")
+                raise TimedOut(f"{self.name} has exited:\n{self.log.read_text()[-2000:]}")
             return re.search(pattern, self.log.read_text())
 
-        return until(20, f"{self.name} does not say {pattern}", found).group(1)
+        return until(20, f"{self.name} does not log {pattern}", found).group(1)
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -73,18 +73,18 @@ class Service(Program):
         self.service = service
         addresses = {"ADMIN_LISTEN": "127.0.0.1:0"} | ({} if service == "worker" else {"LISTEN": "127.0.0.1:0"})
         super().__init__(folder, name or service, [BINARIES / service], addresses | settings)
-        self.admin = self.says(r"listening on (\S+) \(ADMIN_LISTEN\)")
-        self.address = None if service == "worker" else self.says(r"listening on (\S+) \(LISTEN\)")
+        self.admin = self.wait_for_log(r"listening on (\S+) \(ADMIN_LISTEN\)")
+        self.address = None if service == "worker" else self.wait_for_log(r"listening on (\S+) \(LISTEN\)")
         self.url = f"http://{self.address}/"
 
     def exposition(self):
-        """Everything it tells Prometheus, as text."""
-        with urllib.request.urlopen(f"http://{self.admin}/metrics", timeout=10) as answer:
-            return answer.read().decode()
+        """The response of /metrics, as text."""
+        with urllib.request.urlopen(f"http://{self.admin}/metrics", timeout=10) as response:
+            return response.read().decode()
 
 
 class Redis(Program):
-    """A redis-server, on a port that was free a moment ago."""
+    """A redis-server on a free port."""
 
     def __init__(self, folder):
         for attempt in range(5):
@@ -94,17 +94,17 @@ class Redis(Program):
             command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]
             super().__init__(folder, f"redis-{attempt}", command)
             try:
-                self.says("(Ready to accept connections)")
-            except Stuck:
+                self.wait_for_log("(Ready to accept connections)")
+            except TimedOut:
                 continue
             self.url = f"redis://127.0.0.1:{self.port}"
             return
-        raise Stuck("no port for redis")
+        raise TimedOut("redis-server does not start")
 
     def number(self, *command):
-        """The answer to a command, as a number."""
-        answer = subprocess.run(["redis-cli", "-p", str(self.port), *command], capture_output=True, text=True, check=True)
-        return int(answer.stdout)
+        """The result of a redis command, as a number."""
+        result = subprocess.run(["redis-cli", "-p", str(self.port), *command], capture_output=True, text=True, check=True)
+        return int(result.stdout)
 
 
 class Prometheus(Program):
@@ -113,20 +113,20 @@ class Prometheus(Program):
     def __init__(self, folder, config):
         command = ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder}/prometheus"]
         super().__init__(folder, "prometheus-log", [*command, "--web.listen-address=127.0.0.1:0"])
-        address = self.says(r'"Listening on" address=([0-9.:]+)\s')
+        address = self.wait_for_log(r'"Listening on" address=([0-9.:]+)\s')
         self.api = f"http://{address}/api/v1/"
 
     def get(self, path, **arguments):
         url = f"{self.api}{path}?{urllib.parse.urlencode(arguments)}"
         try:
-            with urllib.request.urlopen(url, timeout=20) as answer:
-                return json.load(answer)["data"]
+            with urllib.request.urlopen(url, timeout=20) as response:
+                return json.load(response)["data"]
         except urllib.error.HTTPError as error:
             return {"error": json.load(error)["error"]}
 
 
 def status(url):
-    """The status of an answer, whatever it is."""
+    """The status code of a response, including errors."""
     url = urllib.parse.urlsplit(url)
     connection = http.client.HTTPConnection(url.netloc, timeout=10)
     connection.request("GET", url.path)

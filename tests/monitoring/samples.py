@@ -1,4 +1,4 @@
-"""What a service exposes, read strictly."""
+"""A strict parser of exposed metrics."""
 
 import subprocess
 
@@ -9,7 +9,7 @@ SUFFIX = {"counter": "_total", "info": "_info"}
 
 
 class Samples:
-    """One scrape; the parser refuses what OpenMetrics does not allow."""
+    """One scrape. The parser rejects text that OpenMetrics does not allow."""
 
     def __init__(self, text):
         self.families = list(text_string_to_metric_families(text))
@@ -24,11 +24,11 @@ class Samples:
         return sum(self.each(name, **labels))
 
     def values(self, name, label):
-        """The values that a label of a metric has."""
+        """The values of a label of a metric."""
         return {s.labels[label] for f in self.families for s in f.samples if s.name == name}
 
     def described(self):
-        """Type and labels of each metric that has a sample."""
+        """The type and labels of each metric that has a sample."""
         for family in self.families:
             labels = {label for sample in family.samples for label in sample.labels}
             if family.type == "histogram":
@@ -38,7 +38,7 @@ class Samples:
 
 
 def lint(text):
-    """What promtool has to say. It reads the older text format only, into which the metrics are written anew."""
+    """The complaints of promtool, which reads only the older text format; so the metrics are converted first."""
     families = list(text_string_to_metric_families(text))
 
     class Registry:
@@ -47,4 +47,4 @@ def lint(text):
 
     older = exposition.generate_latest(Registry())
     result = subprocess.run(["promtool", "check", "metrics"], input=older, capture_output=True)
-    return (result.stdout + result.stderr).decode().splitlines() + ([] if result.returncode == 0 else ["refused"])
+    return (result.stdout + result.stderr).decode().splitlines() + ([] if result.returncode == 0 else ["rejected"])

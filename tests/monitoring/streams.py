@@ -1,4 +1,4 @@
-"""A thousand browsers at one webui: what they cost it, and redis."""
+"""Measures what a thousand browsers cost webui and redis."""
 
 import resource
 import selectors
@@ -12,13 +12,13 @@ STREAMS = 1000
 WORKERS = 20
 SECONDS = 10
 REQUEST = b"GET /events HTTP/1.1\r\nHost: webui\r\n\r\n"
-# How often redis was asked for the newest coins, which only a reading of webui does.
+# How often redis has returned the newest coins, which only webui requests.
 CALLS = "return tonumber(redis.call('INFO', 'commandstats'):match('cmdstat_lrange:calls=(%d+)') or 0)"
 EVENT = b"event: dashboard\n"
 
 
-def listen(seconds, streams):
-    """How many events each of these streams has brought after so long."""
+def count_events(seconds, streams):
+    """Counts the events of each stream for this number of seconds."""
     selector = selectors.DefaultSelector()
     events = [0] * len(streams)
     for number, stream in enumerate(streams):
@@ -28,16 +28,16 @@ def listen(seconds, streams):
         for key, _ in selector.select(left):
             text = key.fileobj.recv(1 << 20)
             if not text:
-                raise ConnectionError("webui has ended a stream")
+                raise ConnectionError("webui has closed a stream")
             events[key.data] += text.count(EVENT)
     selector.close()
     return events
 
 
-def thousand(folder):
-    """a thousand streams of events are boring for webui and for redis"""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+def thousand_streams(folder):
+    """a thousand event streams cost webui and redis little"""
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
     redis = Redis(folder)
     rng, hasher = Service(folder, "rng"), Service(folder, "hasher")
     urls = {"RNG_URL": f"http://{rng.address}/", "HASHER_URL": f"http://{hasher.address}/", "REDIS_URL": redis.url}
@@ -52,9 +52,9 @@ def thousand(folder):
     streams = [socket.create_connection((host, port)) for _ in range(STREAMS)]
     for stream in streams:
         stream.sendall(REQUEST)
-    listen(20, streams)
+    count_events(20, streams)
     started, before, calls = time.monotonic(), usage(), reads()
-    events = listen(SECONDS, streams)
+    events = count_events(SECONDS, streams)
     elapsed, after, calls = time.monotonic() - started, usage(), reads() - calls
     cores = (after.sum(cpu) - before.sum(cpu)) / elapsed
     print(
@@ -71,12 +71,12 @@ def thousand(folder):
         yield f"{after.sum(memory)} bytes of memory"
     if cores > 0.5:
         yield f"{cores} cores"
-    ending = time.monotonic()
+    stopping = time.monotonic()
     webui.stop()
-    if time.monotonic() - ending > 5:
-        yield f"the end took {time.monotonic() - ending} s"
+    if time.monotonic() - stopping > 5:
+        yield f"stopping took {time.monotonic() - stopping} s"
     if any(stream.recv(1 << 20) and stream.recv(1 << 20) for stream in streams[:: STREAMS // 10]):
-        yield "streams go on after the end"
+        yield "streams stay open after the end"
     for part in [*workers, rng, hasher]:
         part.stop()
     redis.stop()
