@@ -49,7 +49,7 @@ impl Blocks {
     /// The response, hashed while the blocks arrive. An error after its first piece cuts it off.
     pub(crate) async fn into_response(mut self) -> Result<Response, Refusal> {
         let length = self.upload.exact().map(|bytes| bytes / BLOCK as u64 * LINE as u64);
-        let first = self.next_piece().await?;
+        let first = self.next_piece(PIECE).await?;
         if self.ended {
             return Ok(first.into_response());
         }
@@ -64,7 +64,7 @@ impl Blocks {
                     return Ok(None);
                 }
                 let incomplete = |_| io::Error::other("the body is incomplete");
-                let piece = blocks.next_piece().await.map_err(incomplete)?;
+                let piece = blocks.next_piece(0).await.map_err(incomplete)?;
                 Ok::<_, io::Error>(Some((piece, blocks)))
             }
         });
@@ -73,12 +73,10 @@ impl Blocks {
         Ok((length, Extension(Unfinished), Body::from_stream(body)).into_response())
     }
 
-    /// The lines of the next blocks.
-    async fn next_piece(&mut self) -> Result<Bytes, Refusal> {
-        let expected = PIECE.min(self.upload.declared() as usize);
-        let mut lines = BytesMut::with_capacity(expected / BLOCK * LINE);
-        let mut hashed = 0;
-        while hashed <= PIECE {
+    /// The lines of the next blocks: of more than `min` bytes, or of those that remain.
+    async fn next_piece(&mut self, min: usize) -> Result<Bytes, Refusal> {
+        let (mut lines, mut hashed) = (BytesMut::new(), 0);
+        while hashed <= min {
             let Some(data) = self.upload.next().await? else {
                 if !self.partial.is_empty() {
                     return Err(not_whole_blocks());
@@ -103,6 +101,7 @@ impl Blocks {
             self.partial.clear();
         }
         let whole = data.len() / BLOCK * BLOCK;
+        lines.reserve(whole / BLOCK * LINE);
         hash_blocks(&data[..whole], lines);
         self.partial.extend_from_slice(&data[whole..]);
     }
