@@ -101,8 +101,31 @@ pub(crate) struct TrackedBody {
     remainder: Bytes,
     unread: Option<Token>,
     activity: Arc<Activity>,
+    in_flight: Token,
+    /// Only HTTP/2 has one.
+    permit: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+/// Data of an HTTP/2 response, which h2 keeps until the client reads: until then the response is in
+/// flight and unread, even if its body has ended.
+struct Chunk {
+    data: Bytes,
+    activity: Arc<Activity>,
     _in_flight: Token,
-    _permit: Option<OwnedSemaphorePermit>,
+    _unread: Token,
+    _permit: Arc<OwnedSemaphorePermit>,
+}
+
+impl AsRef<[u8]> for Chunk {
+    fn as_ref(&self) -> &[u8] {
+        &self.data
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        self.activity.touch();
+    }
 }
 
 impl TrackedBody {
@@ -113,9 +136,22 @@ impl TrackedBody {
         in_flight: Token,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Self {
+        activity.touch();
         let unread = Some(activity.unread.clone());
-        let remainder = Bytes::new();
-        Self { body, remainder, unread, activity, _in_flight: in_flight, _permit: permit }
+        let (remainder, permit) = (Bytes::new(), permit.map(Arc::new));
+        Self { body, remainder, unread, activity, in_flight, permit }
+    }
+
+    /// The same data, which counts as unread until it is dropped.
+    fn track(&self, data: Bytes) -> Bytes {
+        let Some(permit) = &self.permit else { return data };
+        Bytes::from_owner(Chunk {
+            data,
+            activity: self.activity.clone(),
+            _in_flight: self.in_flight.clone(),
+            _unread: self.activity.unread.clone(),
+            _permit: permit.clone(),
+        })
     }
 }
 
@@ -140,7 +176,7 @@ impl hyper::body::Body for TrackedBody {
         self.activity.touch();
         let is_unread = matches!(frame, Poll::Ready(Some(_)));
         self.unread = is_unread.then(|| self.activity.unread.clone());
-        frame
+        frame.map(|frame| Some(frame?.map(|frame| frame.map_data(|data| self.track(data)))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -17,7 +17,7 @@ use opentelemetry_sdk::{
     resource::{EnvResourceDetector, TelemetryResourceDetector},
     trace::{SpanData, SpanExporter as Exporter},
 };
-use reqwest::Client;
+use reqwest::{Client, redirect::Policy};
 use tokio::runtime::Handle;
 use tracing::{info, warn};
 
@@ -110,7 +110,8 @@ pub(crate) fn from_environment(
         return Ok(None);
     };
     let failed = |error: String| SettingError::new(format!("{setting}: {error}"));
-    let client = Client::builder().no_proxy().timeout(timeout()?).build();
+    let client = Client::builder().no_proxy().redirect(Policy::none()).timeout(timeout()?);
+    let client = client.build();
     let client = client.map_err(|error| failed(error.to_string()))?;
     let exporter = SpanExporter::builder().with_http().with_http_client(client).build();
     let exporter = LoggedExporter {

@@ -57,6 +57,7 @@ impl Limits {
             connections: ADMIN_CONNECTIONS,
             first_byte: Duration::from_secs(1),
             header: Duration::from_secs(5),
+            stalled_write: Duration::from_secs(5),
             ..Self::default()
         }
     }

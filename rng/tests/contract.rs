@@ -300,8 +300,12 @@ fn large_responses_use_constant_memory() {
     assert!(growth < 40 * MIB, "{growth} bytes more");
 }
 
-/// Requests 1 MB on as many HTTP/2 streams as the service allows, and reads `window` bytes of each.
-async fn request_without_reading(address: SocketAddr, window: u32) -> SendRequest<Bytes> {
+/// Requests `bytes` on as many HTTP/2 streams as the service allows, and reads `window` bytes of each.
+async fn request_without_reading(
+    address: SocketAddr,
+    bytes: u32,
+    window: u32,
+) -> SendRequest<Bytes> {
     let socket = TcpStream::connect(address).await.unwrap();
     let mut client = h2::client::Builder::new();
     let (mut sender, driver) = client.initial_window_size(window).handshake(socket).await.unwrap();
@@ -313,7 +317,7 @@ async fn request_without_reading(address: SocketAddr, window: u32) -> SendReques
             break;
         };
         sender = ready;
-        let request = http::Request::get(format!("http://{address}/1000000")).body(()).unwrap();
+        let request = http::Request::get(format!("http://{address}/{bytes}")).body(()).unwrap();
         let Ok((response, _)) = sender.send_request(request, true) else { break };
         tokio::spawn(async {
             let response = response.await;
@@ -326,11 +330,12 @@ async fn request_without_reading(address: SocketAddr, window: u32) -> SendReques
 
 #[test]
 fn http2_clients_that_do_not_read_take_little_memory() {
-    for window in [0, 1] {
+    // The second kind of response is a single frame.
+    for (bytes, window) in [(1_000_000, 0), (1_000_000, 1), (16_384, 1)] {
         let rng = program("0s");
         let address = rng.address("LISTEN");
         Runtime::new().unwrap().block_on(async {
-            let clients = (0..200).map(|_| request_without_reading(address, window));
+            let clients = (0..200).map(|_| request_without_reading(address, bytes, window));
             let _open = join_all(clients).await;
             let memory = rng.peak_memory() / MIB;
             println!("{memory} MiB with windows of {window} bytes");
