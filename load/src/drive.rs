@@ -145,14 +145,15 @@ impl Load {
 
     /// Records and logs an error, and gives up if no unit of work has succeeded for too long.
     fn fail(&self, peer: &'static str, kind: &'static str, error: &impl Display) {
-        let since_success = self.record().error(peer, kind);
+        let failing = self.record().error(peer, kind);
         let mut logged = self.last_logged.lock().unwrap_or_else(PoisonError::into_inner);
         if logged.is_none_or(|logged| logged.elapsed() >= LOG_INTERVAL) {
             warn!("{error:#}");
             *logged = Some(Instant::now());
         }
         let timeout = self.profile.stall_timeout;
-        if since_success >= timeout {
+        // A duration ends the load anyway.
+        if self.profile.duration.is_none() && failing >= timeout {
             self.stall.get_or_init(|| {
                 let timeout = humantime::format_duration(timeout);
                 format!(

@@ -81,7 +81,7 @@ pub struct LoadProfile {
     /// Time between the start of the load and the start of the measurement.
     #[arg(long, env, default_value = "0s", value_parser = chassis::parse_duration)]
     pub warm_up: Duration,
-    /// Give up on an error when no unit of work has succeeded for this duration.
+    /// With --hashes: give up when requests have failed for this long and no unit of work has succeeded.
     #[arg(long, env, default_value = "30s", value_parser = chassis::parse_duration)]
     pub stall_timeout: Duration,
 }

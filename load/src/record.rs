@@ -38,9 +38,8 @@ pub(crate) const UNIT: &str = "unit";
 pub(crate) struct Record {
     /// The end of the warm-up.
     pub(crate) start: Instant,
-    /// When a unit of work succeeded last, in the warm-up or after it; before the first, the start of
-    /// the load.
-    last_success: Instant,
+    /// The first error after the warm-up that no successful unit of work has followed.
+    first_error: Option<Instant>,
     /// Time from the end of the warm-up to the last hash.
     pub(crate) last_hash: Duration,
     pub(crate) data: Data,
@@ -83,14 +82,14 @@ impl Record {
     pub(crate) fn new(warm_up: Duration) -> Self {
         let now = Instant::now();
         let (last_hash, data) = (Duration::ZERO, Data::default());
-        Self { start: now + warm_up, last_success: now, last_hash, data }
+        Self { start: now + warm_up, first_error: None, last_hash, data }
     }
 
     /// Records a unit of work that has just ended, with its number of hashes and, if it is measured,
     /// its intended start.
     pub(crate) fn unit(&mut self, unit: &Unit, hashes: u64, measured_from: Option<Instant>) {
         let now = Instant::now();
-        self.last_success = now;
+        self.first_error = None;
         let Some(intended) = measured_from else {
             self.data.warm_up_hashes += hashes;
             return;
@@ -114,13 +113,15 @@ impl Record {
         }
     }
 
-    /// Records an error, and returns the time since a unit of work succeeded last.
+    /// Records an error after the warm-up, and returns the time since the first one that no successful
+    /// unit of work has followed.
     pub(crate) fn error(&mut self, peer: &'static str, kind: &'static str) -> Duration {
         let now = Instant::now();
-        if now >= self.start {
-            *self.data.errors_by_peer.entry(peer).or_default().entry(kind).or_default() += 1;
+        if now < self.start {
+            return Duration::ZERO;
         }
-        now - self.last_success
+        *self.data.errors_by_peer.entry(peer).or_default().entry(kind).or_default() += 1;
+        now - *self.first_error.get_or_insert(now)
     }
 
     /// Records a number of units of work that were not done by the end, and how long they had waited.

@@ -103,7 +103,7 @@ impl Display for Report {
             if *concurrency > 1 { format!("{concurrency} loops") } else { "1 loop".to_owned() };
         let batch =
             if self.batch > 1 { format!(", batches of {}", self.batch) } else { String::new() };
-        let rate = self.rate.map_or(String::new(), |rate| format!(", {rate}/s requested"));
+        let rate = self.rate.map_or(String::new(), |rate| format!(", {rate}/s asked for"));
         writeln!(f, "{hashes_per_second:.1} hashes/s: {} in {:.2} s", data.hashes, run.seconds)?;
         writeln!(f, "({connections}, {loops}{batch}{rate})\n")?;
         writeln!(f, "{}", row("", STATISTICS.map(|(name, _)| name.to_owned())))?;
@@ -115,10 +115,7 @@ impl Display for Report {
         }
         let per_hash = number(self.cpu_seconds_per_hash * 1e6, 2);
         let cpu_seconds = run.cpu_seconds;
-        writeln!(
-            f,
-            "\nCPU time of the load generator: {cpu_seconds:.2} s, {per_hash} µs per hash"
-        )?;
+        writeln!(f, "\nCPU time of the worker: {cpu_seconds:.2} s, {per_hash} µs per hash")?;
         let by_peer = data.errors_by_peer.iter();
         let errors = by_peer.flat_map(|(peer, kinds)| {
             kinds.iter().map(move |(kind, count)| format!("{count} × {peer} {kind}"))

@@ -59,7 +59,7 @@ fn a_load_whose_peer_is_dead_gives_up() {
         assert!(!error.contains("interrupted"), "{error}");
         assert_eq!((&report["hashes"], &report["interrupted"]), (&0.into(), &true.into()));
         assert!(report["errors_by_peer"]["rng"]["connect"].as_u64().unwrap() > 5, "{report}");
-        assert!((1.0..5.0).contains(&report["seconds"].as_f64().unwrap()), "{report}");
+        assert!(report["seconds"].as_f64().unwrap() >= 1.0, "{report}");
     }
 }
 
@@ -108,6 +108,16 @@ fn errors_between_successes_and_slow_responses_do_not_stall_a_load() {
     let settings = [("HASHES", "3"), ("STALL_TIMEOUT", "200ms"), ("OUTPUT", "json")];
     let (code, report, errors) = json(load(&Peer::rng(), &slow, &redis.url(), &settings));
     assert_eq!((code, &report["hashes"]), (Some(0), &3.into()), "{errors}");
+    // One error among units of work that are rarer than the timeout.
+    let once = Peer::open(|peer: &Peer, body: &[u8], stream: &mut TcpStream| {
+        thread::sleep(Duration::from_millis(400));
+        match peer.requests() {
+            2 => server_error(peer, body, stream),
+            _ => peer::hash(peer, body, stream),
+        }
+    });
+    let (code, report, errors) = json(load(&Peer::rng(), &once, &redis.url(), &settings));
+    assert_eq!((code, &report["errors"]["status"]), (Some(0), &1.into()), "{errors}");
     let settings = [("HASHES", "50"), ("STALL_TIMEOUT", "2s"), ("OUTPUT", "json")];
     let every_other = Peer::open(|peer: &Peer, body: &[u8], stream: &mut TcpStream| {
         match peer.requests().is_multiple_of(2) {

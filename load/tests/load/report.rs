@@ -93,7 +93,7 @@ fn a_text_report_shows_all_measurements() {
         "\nrng ",
         "\nhasher ",
         "\nredis ",
-        "CPU time of the load generator: ",
+        "CPU time of the worker: ",
         "errors: 1 × hasher status",
         "errors: none",
         "B has ",
