@@ -164,32 +164,36 @@ impl<T: Transport> Worker<T> {
 
     /// Does a unit of work, unless the worker halts before it is done.
     pub async fn work(&self, halt: &CancellationToken) -> Result<Option<Unit>, RequestError> {
-        let hash_requested = AtomicBool::new(false);
-        let mut work = pin!(trace::root("unit of work", self.work_once(&hash_requested)));
-        let result = match halt.run_until_cancelled(&mut work).await {
-            None if hash_requested.load(Ordering::Relaxed) => timeout(GRACE, work).await.ok(),
-            result => result,
+        let (mut unit, hash_requested) = (Unit::new(), AtomicBool::new(false));
+        let result = {
+            let work = self.work_once(&mut unit, &hash_requested);
+            let mut work = pin!(trace::root("unit of work", work));
+            match halt.run_until_cancelled(&mut work).await {
+                None if hash_requested.load(Ordering::Relaxed) => timeout(GRACE, work).await.ok(),
+                result => result,
+            }
         };
-        let result = result.transpose();
-        match &result {
-            Ok(Some(unit)) => self.stats.add_unit(unit),
-            Ok(None) => {}
-            Err(error) => self.stats.metrics.add_request_error(error.peer, error.kind),
+        self.stats.add_unit(&unit);
+        if let Some(Err(error)) = &result {
+            self.stats.metrics.add_request_error(error.peer, error.kind);
         }
-        result
+        Ok(result.transpose()?.map(|()| unit))
     }
 
     /// One unit of work. Sets `hash_requested` when only the hash is missing.
-    async fn work_once(&self, hash_requested: &AtomicBool) -> Result<Unit, RequestError> {
-        let mut unit = Unit::new();
+    async fn work_once(
+        &self,
+        unit: &mut Unit,
+        hash_requested: &AtomicBool,
+    ) -> Result<(), RequestError> {
         debug!("Doing {} of work", units(self.settings.batch.get()));
-        self.pause(&mut unit).await;
-        let bytes = self.random_bytes(&mut unit).await?;
+        self.pause(unit).await;
+        let bytes = self.random_bytes(unit).await?;
         hash_requested.store(true, Ordering::Relaxed);
-        let hashes = self.hash(bytes.clone(), &mut unit).await?;
+        let hashes = self.hash(bytes.clone(), unit).await?;
         let coins = self.coins(&bytes, &hashes);
         self.ledger.enter(self.settings.batch.get().into(), coins);
-        Ok(unit)
+        Ok(())
     }
 
     async fn pause(&self, unit: &mut Unit) {

@@ -4,6 +4,7 @@
 
 mod allocations;
 mod fairness;
+mod pool;
 mod stop;
 
 use std::{

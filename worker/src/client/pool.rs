@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use h2::Reason;
 use http::{
-    HeaderValue, Request, Response, Uri,
+    HeaderValue, Request, Response, StatusCode, Uri,
     header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
     uri::{Authority, PathAndQuery},
 };
@@ -158,9 +158,12 @@ impl Pool {
             error
         })?;
         let response = collect(self.peer, response, limit).await?;
-        // With two lengths it is uncertain where the response ends.
+        // With two lengths it is uncertain where the response ends, and an error may come before the
+        // whole request was sent.
         let headers = response.headers();
-        if !(headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING)) {
+        let has_two =
+            headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING);
+        if response.status() == StatusCode::OK && !has_two {
             lock(idle).push(sender);
         }
         Ok(response)
@@ -215,8 +218,8 @@ impl Pool {
             Err(error) => {
                 let state = connection.state;
                 state.is_retired.fetch_or(is_end(&error), Relaxed);
-                let can_repeat = is_end(&error) || is_refused(&error);
-                let is_stale = can_repeat && state.is_proven.load(Relaxed);
+                let has_ended = is_end(&error) && state.is_proven.load(Relaxed);
+                let is_stale = has_ended || is_refused(&error);
                 let mut error = RequestError { is_stale, ..RequestError::other(self.peer, &error) };
                 if !is_supported.load(Relaxed) {
                     error.text += "; does it support HTTP/2? The original does not";
