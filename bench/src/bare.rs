@@ -1,5 +1,5 @@
-//! The baseline on bare sockets: three processes that send the captured bytes of DockerCoins without
-//! an HTTP library.
+//! The baseline on bare sockets: three processes that send the captured bytes of DockerCoins
+//! without an HTTP library.
 
 use std::{
     fs::File,

@@ -1,5 +1,5 @@
-//! HTTP clients that keep their connections: they send requests one after the other, or read a stream
-//! of events.
+//! HTTP clients that keep their connections: they send requests one after the other, or read a
+//! stream of events.
 
 use std::{
     io::BufRead,
@@ -23,8 +23,8 @@ const DATA: &str = "data: ";
 /// How long it may take until every stream has received an event.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Sends requests for `duration` on several connections, each with its own thread; returns the number
-/// of responses.
+/// Sends requests for `duration` on several connections, each with its own thread; returns the
+/// number of responses.
 pub(crate) fn send_requests(
     address: SocketAddr,
     path: &str,

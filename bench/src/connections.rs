@@ -1,5 +1,5 @@
-//! The memory of rng, hasher and a worker with ten thousand open connections or concurrent requests,
-//! next to a bare axum handler.
+//! The memory of rng, hasher and a worker with ten thousand open connections or concurrent
+//! requests, next to a bare axum handler.
 
 use std::{fmt::Write, thread, time::Duration};
 
@@ -19,7 +19,8 @@ const CONNECTIONS: usize = 10_000;
 /// The limit of open files that each process needs: its connections and a few others.
 pub(crate) const FILES: u64 = CONNECTIONS as u64 + 200;
 
-/// How long a worker may take until its first flush, and then until it has opened all its connections.
+/// How long a worker may take until its first flush, and then until it has opened all its
+/// connections.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The request on each connection to a service.
@@ -51,8 +52,8 @@ struct Worker {
     loops: usize,
     /// Connections that the loops need.
     connections: usize,
-    /// The delay of rng and hasher. Where each loop needs its own connections, it is longer than the time
-    /// in which all loops send their first request.
+    /// The delay of rng and hasher. Where each loop needs its own connections, it is longer than
+    /// the time in which all loops send their first request.
     delay: &'static str,
 }
 
@@ -101,7 +102,8 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
     rounds::write(&settings.output, "connections.md", &markdown(&results))
 }
 
-/// Starts rng or hasher for all connections, with a delay. rng gets `lanes` lanes; hasher needs none.
+/// Starts rng or hasher for all connections, with a delay. rng gets `lanes` lanes; hasher needs
+/// none.
 fn start_service(name: &str, delay: &str, lanes: usize) -> Result<Process> {
     let (lanes, connections) = (lanes.to_string(), CONNECTIONS.to_string());
     let settings = [

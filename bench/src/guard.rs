@@ -1,5 +1,5 @@
-//! Runs the measurement in a child process, and cleans up after it: however the child ends, no process
-//! and no temporary file of the measurement remains.
+//! Runs the measurement in a child process, and cleans up after it: however the child ends, no
+//! process and no temporary file of the measurement remains.
 
 use std::{
     env,

@@ -1,7 +1,7 @@
 //! Measures DockerCoins on this machine. The ladder is the speed and the cost of each step from the
-//! default settings to the limit of the machine, next to baselines without an HTTP library or without a
-//! network. Two more tables are the cost of responses, events and connections, next to a bare axum
-//! handler.
+//! default settings to the limit of the machine, next to baselines without an HTTP library or
+//! without a network. Two more tables are the cost of responses, events and connections, next to a
+//! bare axum handler.
 //!
 //! `cargo build --release && cargo run --release -p bench` measures everything.
 

@@ -56,8 +56,8 @@ pub(crate) fn redis() -> Result<Redis> {
     Redis::start_with(&["--appendonly", "no"]).context("bench needs redis-server")
 }
 
-/// Raises the limit of open files of this process and its children to the hard limit. It is an error if
-/// that is less than `needed`.
+/// Raises the limit of open files of this process and its children to the hard limit. It is an
+/// error if that is less than `needed`.
 pub(crate) fn raise_file_limit(needed: u64) -> Result<()> {
     let maximum = getrlimit(Resource::Nofile).maximum;
     ensure!(
@@ -82,8 +82,8 @@ pub(crate) fn usage(id: u32) -> Result<Usage> {
     let in_ticks = (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64;
     let times = process.tasks()?.flatten().filter_map(|thread| thread.schedstat().ok());
     let threads = times.map(|time| time.sum_exec_runtime as f64 / 1e9).sum::<f64>();
-    // The time of the process is in whole ticks. That of its threads is exact, but without the threads
-    // that have ended.
+    // The time of the process is in whole ticks. That of its threads is exact, but without the
+    // threads that have ended.
     Ok(Usage { cpu: in_ticks.max(threads), memory: status.vmhwm.unwrap_or_default() * 1024 })
 }
 
@@ -123,8 +123,8 @@ impl Meter {
     }
 }
 
-/// Waits until a process has ended; returns its report, which is one line of JSON on stdout, and its
-/// usage.
+/// Waits until a process has ended; returns its report, which is one line of JSON on stdout, and
+/// its usage.
 pub(crate) fn measure_run<T: DeserializeOwned>(mut process: Process) -> Result<(T, Usage)> {
     let mut peak = Usage::default();
     // The usage can be read only while the process runs, and its memory is 0 while it exits.

@@ -18,8 +18,8 @@ pub(crate) struct Settings {
     /// Rounds; each round measures every row once.
     #[arg(long, default_value = "5", value_parser = chassis::parse_count)]
     pub(crate) rounds: NonZero<u16>,
-    /// Measure only the tables with this name (`ladder`, `webui`, `connections`) and the rows of the
-    /// ladder whose names contain this text.
+    /// Measure only the tables with this name (`ladder`, `webui`, `connections`) and the rows of
+    /// the ladder whose names contain this text.
     #[arg(long, value_parser = parse_selection)]
     only: Vec<String>,
     /// Folder for the tables and for the chart of the ladder.

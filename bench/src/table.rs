@@ -8,8 +8,8 @@ use crate::{
     steps::{BARE_SOCKETS, Kind, NO_NETWORK, ONE_LOOP, Outcome},
 };
 
-/// The table as Markdown. Rows are compared round by round, because runs of the same round are close in
-/// time.
+/// The table as Markdown. Rows are compared round by round, because runs of the same round are
+/// close in time.
 pub(crate) fn markdown(results: &[(Row<Kind>, Vec<Outcome>)]) -> String {
     let outcomes_of = |name| {
         let row = results.iter().find(|(row, _)| row.name == name);

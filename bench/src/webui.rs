@@ -1,5 +1,5 @@
-//! The CPU time of a response and of an event of webui, next to a bare axum handler that sends the same
-//! number of bytes.
+//! The CPU time of a response and of an event of webui, next to a bare axum handler that sends the
+//! same number of bytes.
 
 use std::{
     fmt::Write,

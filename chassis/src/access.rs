@@ -25,7 +25,8 @@ pub(crate) fn log<F: Future<Output = Response>>(
     next(request).inspect(move |response| write.into_iter().for_each(|write| write(response)))
 }
 
-/// Keeps the part of a request that its access line contains, and writes the line with the response.
+/// Keeps the part of a request that its access line contains, and writes the line with the
+/// response.
 fn line(request: &Request) -> impl FnOnce(&Response) + use<> {
     let client = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let client = client.map_or("-".to_owned(), |ip| ip.to_canonical().to_string());

@@ -23,8 +23,8 @@ use tokio::{net::TcpStream, sync::OwnedSemaphorePermit, time::sleep};
 
 use crate::limits::Limits;
 
-/// The largest frame that the protocol gets at once, in bytes: it may keep one for each response whose
-/// client does not read.
+/// The largest frame of a response, in bytes. For each client that does not read, the protocol
+/// keeps one frame in memory.
 const MAX_FRAME: usize = 64 * 1024;
 
 /// A count: the number of its clones.
@@ -183,7 +183,8 @@ impl hyper::body::Body for TrackedBody {
         self.remainder.is_empty() && self.body.is_end_stream()
     }
 
-    /// The protocol reads the size hint before the first frame, so the remainder of one does not count.
+    /// The protocol reads the size hint before the first frame, so the remainder of one does not
+    /// count.
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }

@@ -7,8 +7,8 @@ use prometheus_client::registry::Registry;
 
 use crate::{metrics, shutdown::Shutdown};
 
-/// `/healthz` (the process responds), `/readyz` (it accepts new work; 503 before it listens and while it
-/// stops), `/version` and `/metrics`. None of them depends on another service.
+/// `/healthz` (the process responds), `/readyz` (it accepts new work; 503 before it listens and
+/// while it stops), `/version` and `/metrics`. None of them depends on another service.
 pub(crate) fn router(registry: Registry, version: String, shutdown: Shutdown) -> Router {
     let registry = Arc::new(registry);
     let ready = move || async move {

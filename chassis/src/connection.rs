@@ -1,5 +1,5 @@
-//! One connection: HTTP/1.1 or HTTP/2, with a watchdog that closes it when the client exceeds a limit
-//! or the service stops.
+//! One connection: HTTP/1.1 or HTTP/2, with a watchdog that closes it when the client exceeds a
+//! limit or the service stops.
 
 use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -27,8 +27,8 @@ use crate::{
 /// How long an idle connection stays open when the service stops, for a request already sent.
 const LINGER: Duration = Duration::from_millis(100);
 
-/// How long a closing connection may have no request in flight: a half-sent request may never end, and
-/// a client may ignore GOAWAY.
+/// How long a closing connection without a request in flight stays open. A half-sent request may
+/// never end, and a client may ignore GOAWAY.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// Requests that an HTTP/1.1 client close its connection; HTTP/2 uses GOAWAY.

@@ -146,7 +146,8 @@ pub(crate) struct LoggedExporter {
 
 impl Exporter for LoggedExporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        // The SDK exports on a thread of its own, which may block; the HTTP client needs the runtime.
+        // The SDK exports on a thread of its own, which may block; the HTTP client needs the
+        // runtime.
         let result = self.runtime.block_on(self.exporter.export(batch));
         if self.is_failing.swap(result.is_err(), Ordering::Relaxed) != result.is_err() {
             match &result {

@@ -1,5 +1,6 @@
 //! What every service of DockerCoins shares, in the order in which `main` uses it: settings,
-//! telemetry, shutdown, listeners, the admin endpoints and the server. It does not know about coins.
+//! telemetry, shutdown, listeners, the admin endpoints and the server. It does not know about
+//! coins.
 
 mod access;
 mod activity;

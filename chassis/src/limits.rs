@@ -14,16 +14,16 @@ const ADMIN_CONNECTIONS: usize = 256;
 /// Files besides the connections of a service: those of the admin port, above all.
 const RESERVED_FILES: usize = ADMIN_CONNECTIONS + 64;
 
-/// Limits on the resources that clients may use. None of these limits ends a request that waits for its response.
+/// Bounds on connections, times and sizes. None of them ends a request that waits for its response.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections at once, and HTTP/2 requests in flight over all of them. Further connections wait in
-    /// the kernel's queue; further requests get status 503.
+    /// Connections at once, and HTTP/2 requests in flight over all of them. Further connections
+    /// wait in the kernel's queue; further requests get status 503.
     pub connections: usize,
     /// From accepting a connection to its first byte.
     pub first_byte: Duration,
-    /// From the first byte to the end of a request's header, and from the end of a response to that of
-    /// the next request's header.
+    /// From the first byte to the end of a request's header, and from the end of a response to that
+    /// of the next request's header.
     pub header: Duration,
     /// The size of a request's header, in bytes.
     pub header_bytes: usize,
@@ -51,7 +51,8 @@ impl Limits {
         Self { connections, ..Self::default() }
     }
 
-    /// The limits of the admin port: times so short that silent clients cannot keep a probe waiting.
+    /// The limits of the admin port: times so short that silent clients cannot keep a probe
+    /// waiting.
     pub(crate) fn admin() -> Self {
         Self {
             connections: ADMIN_CONNECTIONS,

@@ -30,8 +30,8 @@ impl fmt::Display for SettingError {
 
 impl Error for SettingError {}
 
-/// Parses arguments, and the environment where an empty value counts as unset. Prints help and version
-/// itself. Fails with one line that names the setting.
+/// Parses arguments, and the environment where an empty value counts as unset. Prints help and
+/// version itself. Fails with one line that names the setting.
 pub fn parse<S: Parser>(
     command: clap::Command,
     args: impl IntoIterator<Item = OsString>,
@@ -46,7 +46,8 @@ pub fn parse<S: Parser>(
     parsed.map_err(|error| {
         match (error.kind(), error.get(ContextKind::InvalidArg), error.source()) {
             (ErrorKind::DisplayHelp | ErrorKind::DisplayVersion, ..) => error.exit(),
-            // The parsers of the settings explain the error, and omit a value that may hold a password.
+            // The parsers of the settings explain the error, and omit a value that may hold a
+            // password.
             (ErrorKind::ValueValidation, Some(setting), Some(reason)) => {
                 SettingError(format!("{setting}: {reason}"))
             }

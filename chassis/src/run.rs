@@ -11,8 +11,9 @@ use crate::{
 };
 
 /// Reads the settings from the command line and the environment, where an empty value counts as
-/// unset, runs a program with them on this number of threads, by default one for each core, and ends
-/// the process. Prints help and version itself; an invalid value ends it as [`exit`] documents.
+/// unset, runs a program with them on this number of threads, by default one for each core, and
+/// ends the process. Prints help and version itself; an invalid value ends it as [`exit`]
+/// documents.
 pub fn run<S: Parser, F: Future<Output = anyhow::Result<()>>>(
     threads: impl FnOnce(&S) -> Option<NonZero<u16>>,
     program: impl FnOnce(S) -> F,

@@ -27,8 +27,8 @@ use crate::{
 /// How long accepting pauses when the process has run out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves the application's own port until [`Shutdown::stop`], with access lines, metrics and spans;
-/// then responds to everything accepted, for at most [`Shutdown::timeout`].
+/// Serves the application's own port until [`Shutdown::stop`], with access lines, metrics and
+/// spans; then responds to everything accepted, for at most [`Shutdown::timeout`].
 pub async fn serve(
     listener: TcpListener,
     router: Router,

@@ -13,7 +13,8 @@ pub struct Settings {
     /// Log every step of the work when it starts with y; anything else is off.
     #[arg(long, env, default_value = "")]
     pub debug: OsString,
-    /// Filter of the log lines in the syntax of the crate tracing-subscriber, such as `info,access=off`.
+    /// Filter of the log lines in the syntax of the crate tracing-subscriber, such as
+    /// `info,access=off`.
     #[arg(long, env, default_value = "info")]
     pub rust_log: String,
     /// Format of the log lines.
@@ -29,8 +30,8 @@ pub struct Settings {
     #[arg(long, env, default_value = "off", value_parser = parse_switch,
           action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "on")]
     pub ignore_sigterm: bool,
-    /// Worker threads of the runtime; by default one for each core, but one for a worker or load with
-    /// one loop. One is cheapest if several programs share the cores.
+    /// Worker threads of the runtime; by default one for each core, but one for a worker or load
+    /// with one loop. One is cheapest if several programs share the cores.
     #[arg(long, env, value_parser = parse_count)]
     pub threads: Option<NonZero<u16>>,
     /// Version that the program reports, such as the tag of its image.

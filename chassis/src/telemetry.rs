@@ -23,8 +23,8 @@ use crate::{
     trace,
 };
 
-/// Starts the logs of this process, coloured if they go to a terminal; the first call decides where they
-/// go. Fails when `RUST_LOG` is not a filter.
+/// Starts the logs of this process, coloured if they go to a terminal; the first call decides where
+/// they go. Fails when `RUST_LOG` is not a filter.
 pub fn start_logs(
     settings: &Settings,
     writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static,

@@ -1,4 +1,5 @@
-//! Traces: their context always travels with requests; spans are exported if a collector is configured.
+//! Traces: their context always travels with requests; spans are exported if a collector is
+//! configured.
 
 use std::{fmt::Display, future::Future, sync::OnceLock, time::Duration};
 
@@ -43,7 +44,8 @@ pub fn export(service: &'static str, version: &str) -> Result<(), SettingError> 
     Ok(())
 }
 
-/// Creates identifiers, which travel with requests, without recording spans, unless they are exported.
+/// Starts tracing without an exporter: identifiers travel with requests, but no span is recorded.
+/// Has no effect after [`export`].
 pub(crate) fn init() {
     set(false, SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOff).build());
 }

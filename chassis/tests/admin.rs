@@ -86,7 +86,8 @@ async fn silent_clients_do_not_keep_a_probe_waiting() {
     let admin = listener.local_addr().unwrap();
     let registry = chassis::registry("test", "1.2.3");
     chassis::serve_admin(listener, registry, "1.2.3".into(), &Shutdown::new(HOUR));
-    // More connections than the admin port accepts at once. Each is closed after at most five seconds.
+    // More connections than the admin port accepts at once. Each is closed after at most five
+    // seconds.
     let mut silent: Vec<_> = (0..400).map(|_| Client::connect(admin)).collect();
     silent.iter_mut().step_by(2).for_each(|client| client.send("GET / HTTP/1.1\r\n"));
     assert_eq!(Client::get(admin, "/healthz").status, 200);

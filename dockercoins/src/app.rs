@@ -110,8 +110,8 @@ impl App {
         })
     }
 
-    /// Waits until the workers have stopped, then stops the services. Fails at once when a part ends
-    /// before it is stopped.
+    /// Waits until the workers have stopped, then stops the services. Fails at once when a part
+    /// ends before it is stopped.
     pub async fn wait(mut self) -> Result<Summary> {
         loop {
             tokio::select! {

@@ -1,5 +1,5 @@
-//! hasher responds to `POST /` with the SHA-256 of the body in hex, after 100 ms, to many requests at
-//! once; and to `POST /blocks/32` with that of each 32 bytes.
+//! hasher responds to `POST /` with the SHA-256 of the body in hex, after 100 ms, to many requests
+//! at once; and to `POST /blocks/32` with that of each 32 bytes.
 
 mod blocks;
 mod upload;

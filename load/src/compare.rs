@@ -13,8 +13,8 @@ use crate::{
     report::{Report, number},
 };
 
-/// All reports of both variants, and if every turn is complete the medians of B divided by those of A:
-/// NaN, which is `null` in JSON, where nothing was measured.
+/// All reports of both variants, and if every turn is complete the medians of B divided by those of
+/// A: NaN, which is `null` in JSON, where nothing was measured.
 #[derive(Serialize)]
 pub(crate) struct Comparison<'a> {
     a: Vec<&'a Report>,

@@ -70,8 +70,8 @@ pub struct LoadProfile {
     /// Generate load for this duration, then print the report on stdout and exit.
     #[arg(long, env, value_parser = parse_length)]
     pub duration: Option<Duration>,
-    /// Generate load until this number of hashes is made, in whole batches, then print the report on
-    /// stdout and exit.
+    /// Generate load until this number of hashes is made, in whole batches, then print the report
+    /// on stdout and exit.
     #[arg(long, env, value_parser = parse_hashes)]
     pub hashes: Option<NonZero<u64>>,
     /// Hashes to start per second, however long the responses take (an open loop). If unset, a loop
@@ -81,7 +81,8 @@ pub struct LoadProfile {
     /// Time between the start of the load and the start of the measurement.
     #[arg(long, env, default_value = "0s", value_parser = chassis::parse_duration)]
     pub warm_up: Duration,
-    /// With --hashes: give up when requests have failed for this long and no unit of work has succeeded.
+    /// With --hashes: give up when requests have failed for this long and no unit of work has
+    /// succeeded.
     #[arg(long, env, default_value = "30s", value_parser = chassis::parse_duration)]
     pub stall_timeout: Duration,
 }
@@ -113,8 +114,8 @@ fn parse_rate(value: &str) -> Result<f64, String> {
 }
 
 impl Settings {
-    /// Threads of the process: one if every variant has one loop, which a second thread does not speed
-    /// up.
+    /// Threads of the process: one if every variant has one loop, which a second thread does not
+    /// speed up.
     pub fn threads(&self) -> Option<NonZero<u16>> {
         let one = NonZero::<u16>::MIN;
         let variants = self.variants().unwrap_or_default();
@@ -146,8 +147,8 @@ impl Settings {
     }
 }
 
-/// The settings of this process with the flags of variant B. Fails when one of these is not a flag of
-/// [`Variant`], or has a wrong value.
+/// The settings of this process with the flags of variant B. Fails when one of these is not a flag
+/// of [`Variant`], or has a wrong value.
 fn with_flags(flags: &str) -> Result<Variant, SettingError> {
     let flags = || flags.split_whitespace().map(OsString::from);
     let command = Variant::command().no_binary_name(true).args_override_self(true);
@@ -165,9 +166,9 @@ fn with_flags(flags: &str) -> Result<Variant, SettingError> {
     })
 }
 
-/// Measures each variant with the workers that `build` makes, and prints the report on stdout. Fails
-/// when the load stalled or was interrupted, when an expectation is violated, or when redis has not
-/// accepted all the work.
+/// Measures each variant with the workers that `build` makes, and prints the report on stdout.
+/// Fails when the load stalled or was interrupted, when an expectation is violated, or when redis
+/// has not accepted all the work.
 pub async fn run(
     settings: &Settings,
     variants: &[(&Variant, Store)],

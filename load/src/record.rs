@@ -15,8 +15,8 @@ use worker::{Timing, Unit};
 /// The longest recorded time, in nanoseconds; longer ones count as this hour.
 const MAX_NANOSECONDS: u64 = 3_600_000_000_000;
 
-/// The series of times that the report has a row for, in its order. The first is a whole unit of work,
-/// from its intended start to its end; the others are its requests and stages.
+/// The series of times that the report has a row for, in its order. The first is a whole unit of
+/// work, from its intended start to its end; the others are its requests and stages.
 pub(crate) const SERIES: [&str; 11] = [
     UNIT,
     "pause",
@@ -85,8 +85,8 @@ impl Record {
         Self { start: now + warm_up, first_error: None, last_hash, data }
     }
 
-    /// Records a unit of work that has just ended, with its number of hashes and, if it is measured,
-    /// its intended start.
+    /// Records a unit of work that has just ended, with its number of hashes and, if it is
+    /// measured, its intended start.
     pub(crate) fn unit(&mut self, unit: &Unit, hashes: u64, measured_from: Option<Instant>) {
         let now = Instant::now();
         self.first_error = None;
@@ -113,8 +113,8 @@ impl Record {
         }
     }
 
-    /// Records an error after the warm-up, and returns the time since the first one that no successful
-    /// unit of work has followed.
+    /// Records an error after the warm-up, and returns the time since the first one that no
+    /// successful unit of work has followed.
     pub(crate) fn error(&mut self, peer: &'static str, kind: &'static str) -> Duration {
         let now = Instant::now();
         if now < self.start {
@@ -124,7 +124,8 @@ impl Record {
         now - *self.first_error.get_or_insert(now)
     }
 
-    /// Records a number of units of work that were not done by the end, and how long they had waited.
+    /// Records a number of units of work that were not done by the end, and how long they had
+    /// waited.
     pub(crate) fn not_done(&mut self, waited: Duration, units: u64) {
         self.data.add(UNIT, waited, units);
     }

@@ -41,8 +41,8 @@ pub(crate) struct RunStats {
     pub(crate) seconds: f64,
     /// CPU time of this process.
     pub(crate) cpu_seconds: f64,
-    /// Hashes of an open loop that were due before the end, but no loop was free for them, or a peer
-    /// failed. Their waiting time until the end counts as their latency.
+    /// Hashes of an open loop that were due before the end, but no loop was free for them, or a
+    /// peer failed. Their waiting time until the end counts as their latency.
     pub(crate) not_done: u64,
     /// Whether the load ended before its duration or its number of hashes.
     pub(crate) interrupted: bool,

@@ -17,7 +17,8 @@ use tokio::{
 
 use crate::LoadProfile;
 
-/// The number of groups that a backlog is divided into; the units of a group share one waiting time.
+/// The number of groups that a backlog is divided into; the units of a group share one waiting
+/// time.
 const BACKLOG_GROUPS: u64 = 1000;
 
 /// When units of work start, and when no more do.
@@ -27,8 +28,8 @@ pub(crate) struct Schedule {
     end: Option<Instant>,
     /// Units of work still to be taken after the warm-up, if their number is limited.
     remaining: Option<AtomicU64>,
-    /// The arrivals of an open loop, in the warm-up and after it. Those of the warm-up that no loop has
-    /// taken by its end are dropped, so that the measurement does not start with a backlog.
+    /// The arrivals of an open loop, in the warm-up and after it. Those of the warm-up that no loop
+    /// has taken by its end are dropped, so that the measurement does not start with a backlog.
     arrivals: Option<[Arc<Arrivals>; 2]>,
 }
 
@@ -62,8 +63,8 @@ impl Schedule {
         Self { start, end, remaining, arrivals }
     }
 
-    /// Waits until the next unit of work may start, and returns its intended start; none after the last
-    /// one.
+    /// Waits until the next unit of work may start, and returns its intended start; none after the
+    /// last one.
     pub(crate) async fn next(&self) -> Option<Instant> {
         let Some([warm_up, measured]) = &self.arrivals else {
             return Some(Instant::now()).filter(|now| self.take(*now));
@@ -104,13 +105,14 @@ impl Schedule {
         })
     }
 
-    /// Whether a unit of work that has just ended counts: it was started after the warm-up, or it ends
-    /// after the warm-up and is still one of the number to be made.
+    /// Whether a unit of work that has just ended counts: it was started after the warm-up, or it
+    /// ends after the warm-up and is still one of the number to be made.
     pub(crate) fn is_measured(&self, intended: Instant) -> bool {
         intended >= self.start || Instant::now() >= self.start && self.take(self.start)
     }
 
-    /// Whether a failed unit of work is to be done again: one of the warm-up only during the warm-up.
+    /// Whether a failed unit of work is to be done again: one of the warm-up only during the
+    /// warm-up.
     pub(crate) fn is_due(&self, intended: Instant) -> bool {
         intended >= self.start || Instant::now() < self.start
     }

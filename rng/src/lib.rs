@@ -47,7 +47,8 @@ pub struct Settings {
     pub max_bytes: ByteSize,
 }
 
-/// The routes of rng. `host` is its name in `Served-By`; simulated delays end when `stop` is cancelled.
+/// The routes of rng. `host` is its name in `Served-By`; simulated delays end when `stop` is
+/// cancelled.
 pub fn router(
     settings: &Settings,
     host: String,

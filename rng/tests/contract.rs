@@ -300,7 +300,8 @@ fn large_responses_use_constant_memory() {
     assert!(growth < 40 * MIB, "{growth} bytes more");
 }
 
-/// Requests `bytes` on as many HTTP/2 streams as the service allows, and reads `window` bytes of each.
+/// Requests `bytes` on as many HTTP/2 streams as the service allows, and reads `window` bytes of
+/// each.
 async fn request_without_reading(
     address: SocketAddr,
     bytes: u32,

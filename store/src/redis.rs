@@ -1,5 +1,5 @@
-//! The store in Redis: a counter `hashes`, a hash `wallet`, and under `dockercoins:` the last batch of
-//! each run, the recent coins and the heartbeats.
+//! The store in Redis: a counter `hashes`, a hash `wallet`, and under `dockercoins:` the last batch
+//! of each run, the recent coins and the heartbeats.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -119,8 +119,8 @@ impl Peer {
         coins
     }
 
-    /// Hashes bytes and counts the response. Call it before the response is sent: the worker may flush
-    /// the hash before this thread runs again.
+    /// Hashes bytes and counts the response. Call it before the response is sent: the worker may
+    /// flush the hash before this thread runs again.
     pub fn record_hash(&self, bytes: &[u8]) -> String {
         let hash = hex::encode(Sha256::digest(bytes));
         self.0.hashes.fetch_add(1, Ordering::SeqCst);

@@ -47,8 +47,8 @@ impl Redis {
             return None;
         }
         let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
-        // redis cannot choose a free port itself. If the port is in use, it exits, and the next port is
-        // tried.
+        // redis cannot choose a free port itself. If the port is in use, it exits, and the next
+        // port is tried.
         loop {
             let folder = tempfile::tempdir().expect("a temporary folder");
             if tls {

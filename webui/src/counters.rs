@@ -13,7 +13,8 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-/// How long requests share a reading: at most three readings a second, none older than half a second.
+/// How long requests share a reading: at most three readings a second, none older than half a
+/// second.
 const SHARED_FOR: Duration = Duration::from_millis(350);
 
 /// How long a request to the store may take, connecting and waiting for a permit included.

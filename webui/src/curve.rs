@@ -66,8 +66,8 @@ pub(crate) fn speeds(samples: &[Sample]) -> Vec<Vec<Speed>> {
     segments
 }
 
-/// Fits a line by least squares. Workers flush once a second or less often, so the difference of the
-/// first and the last sample would jump with each flush.
+/// Fits a line by least squares. Workers flush once a second or less often, so the difference of
+/// the first and the last sample would jump with each flush.
 fn slope(window: &[Sample], count: impl Fn(&Sample) -> u64) -> Option<f64> {
     let (first, last) = (window.first()?, window.last()?);
     if last.now - first.now < MIN_WINDOW {
@@ -84,8 +84,8 @@ fn slope(window: &[Sample], count: impl Fn(&Sample) -> u64) -> Option<f64> {
     Some((rise / spread).max(0.0))
 }
 
-/// Scales the parts so that their sum is the total: the counters are exact, the workers' reports only
-/// give the shares.
+/// Scales the parts so that their sum is the total: the counters are exact, the workers' reports
+/// only give the shares.
 fn share(segments: &mut [Vec<Speed>]) {
     let lasts = |group: &[Speed]| group[0].has_others() && group.len() >= JITTER.2;
     let same = |a: &Speed, b: &Speed| a.has_others() == b.has_others();
@@ -196,8 +196,8 @@ impl Chart {
     }
 }
 
-/// The first speed of every two seconds by the clock, so that a new speed changes no other point, and
-/// the last speed.
+/// The first speed of every two seconds by the clock, so that a new speed changes no other point,
+/// and the last speed.
 fn thinned<'a>(segment: &'a [&Speed]) -> impl Iterator<Item = &'a Speed> {
     let slot = |i: usize| (segment[i].at / STEP).floor();
     let starts_slot =
@@ -205,8 +205,8 @@ fn thinned<'a>(segment: &'a [&Speed]) -> impl Iterator<Item = &'a Speed> {
     (0..segment.len()).filter(starts_slot).map(|i| segment[i])
 }
 
-/// A piece of a path in a box of 1500 by 1000, from percents: the first point is absolute, the others
-/// are relative to the previous one.
+/// A piece of a path in a box of 1500 by 1000, from percents: the first point is absolute, the
+/// others are relative to the previous one.
 fn piece(places: impl Iterator<Item = (f64, f64)>) -> String {
     let (mut path, mut x, mut y) = (String::new(), 0, 0);
     for (number, (left, top)) in places.enumerate() {

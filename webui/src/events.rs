@@ -1,4 +1,5 @@
-//! The stream of events: the dashboard is rendered once a second, and all browsers get the same bytes.
+//! The stream of events: the dashboard is rendered once a second, and all browsers get the same
+//! bytes.
 
 use std::{convert::Infallible, time::Duration};
 

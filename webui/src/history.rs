@@ -11,8 +11,8 @@ use crate::{
     workers::{Ceiling, Workers},
 };
 
-/// The length of the history, in seconds: the five minutes of the chart, and the ten seconds that its
-/// first speed is computed from.
+/// The length of the history, in seconds: the five minutes of the chart, and the ten seconds that
+/// its first speed is computed from.
 pub(crate) const SPAN: f64 = 310.0;
 
 /// The number of samples that are stored, even if the clock jumps.
@@ -75,7 +75,8 @@ impl History {
 
     /// The highest speed that is possible, if known; `speed` is the current one.
     pub(crate) fn ceiling(&self, speed: Option<&Speed>) -> Option<Ceiling> {
-        // Workers without heartbeats add an unknown capacity; the limit of rng applies to them as well.
+        // Workers without heartbeats add an unknown capacity; the limit of rng applies to them as
+        // well.
         let others = speed.is_some_and(|speed| speed.others() > 0.0);
         self.workers.ceiling().filter(|ceiling| !others || ceiling.rng_ratio < 1.0)
     }

@@ -1,8 +1,8 @@
 //! The webui service: the dashboard for browsers, and `/json` for programs.
 //!
 //! In reading order: this file has the routes, `counters` reads the store, `history` and `workers`
-//! store recent readings, `page` and `curve` render them, `events` sends the result to the browsers,
-//! `files` serves the assets.
+//! store recent readings, `page` and `curve` render them, `events` sends the result to the
+//! browsers, `files` serves the assets.
 
 mod coin;
 mod counters;

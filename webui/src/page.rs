@@ -1,4 +1,5 @@
-//! The page: the fragment with the numbers, its place in index.html, and the content security policy.
+//! The page: the fragment with the numbers, its place in index.html, and the content security
+//! policy.
 
 use askama::Template;
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -216,8 +217,8 @@ fn kinds(stages: &[StageRow]) -> Vec<(&'static str, &'static str, f64)> {
     kinds.into_iter().map(share).filter(shown).collect()
 }
 
-/// The number of workers, the rows of the table with failing workers first, and the number and speed
-/// of the remaining workers.
+/// The number of workers, the rows of the table with failing workers first, and the number and
+/// speed of the remaining workers.
 fn rows(workers: &Workers, chart: &Chart) -> (usize, Vec<Row>, Option<(usize, String)>) {
     let mut alive: Vec<_> = workers.alive().collect();
     alive.sort_by_key(|(run, Run { heartbeat, .. })| {

@@ -1,9 +1,9 @@
-//! The worker mines: it gets random bytes from rng and their hash from hasher, and a hash that starts
-//! with a zero makes the bytes a coin.
+//! The worker mines: it gets random bytes from rng and their hash from hasher, and a hash that
+//! starts with a zero makes the bytes a coin.
 //!
-//! In reading order: [`Worker`] is the loop, `services` the requests to rng and hasher, [`Client`] how
-//! they travel, `ledger` the work that the store has not acknowledged, and [`Stats`] what the worker
-//! publishes about itself.
+//! In reading order: [`Worker`] is the loop, `services` the requests to rng and hasher, [`Client`]
+//! how they travel, `ledger` the work that the store has not acknowledged, and [`Stats`] what the
+//! worker publishes about itself.
 
 mod client;
 mod ledger;

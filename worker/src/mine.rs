@@ -83,8 +83,8 @@ impl<T: Transport> Worker<T> {
         self.ledger.totals()
     }
 
-    /// Mines until `stop` is cancelled, whatever happens to rng, hasher and the store, and then flushes
-    /// the work, for at most `timeout`.
+    /// Mines until `stop` is cancelled, whatever happens to rng, hasher and the store, and then
+    /// flushes the work, for at most `timeout`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken, timeout: Duration) {
         let worker = self.clone();
         let mining = async {
@@ -101,8 +101,8 @@ impl<T: Transport> Worker<T> {
         self.run_with_heartbeat(mining, &stop, timeout).await;
     }
 
-    /// Publishes a heartbeat every second while the worker mines, and flushes at the end for at most
-    /// `timeout`. Returns the result with the work that the store has not acknowledged.
+    /// Publishes a heartbeat every second while the worker mines, and flushes at the end for at
+    /// most `timeout`. Returns the result with the work that the store has not acknowledged.
     pub async fn run_with_heartbeat<R>(
         &self,
         mining: impl Future<Output = R>,
@@ -250,8 +250,8 @@ impl<T: Transport> Worker<T> {
 
     /// Flushes if it is time to. Returns how long the flush took.
     pub async fn flush_if_due(&self, halt: &CancellationToken) -> Result<Option<Duration>> {
-        // One loop flushes while the others mine, unless coins are found faster than the store accepts
-        // them.
+        // One loop flushes while the others mine, unless coins are found faster than the store
+        // accepts them.
         let due = match self.is_full() {
             true => halt.run_until_cancelled(self.due.lock()).await,
             false => self.due.try_lock().ok(),

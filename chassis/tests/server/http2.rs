@@ -47,7 +47,8 @@ fn url(service: &Service, path: &str) -> String {
     format!("http://{}{path}", service.address)
 }
 
-/// Drops a service on a blocking thread, because its runtime must not be dropped within another one.
+/// Drops a service on a blocking thread, because its runtime must not be dropped within another
+/// one.
 async fn drop_blocking(service: Service) {
     task::spawn_blocking(|| drop(service)).await.unwrap();
 }

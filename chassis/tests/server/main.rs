@@ -1,4 +1,5 @@
-//! The server over real sockets: limits against hostile clients, and shutdown without lost requests.
+//! The server over real sockets: limits against hostile clients, and shutdown without lost
+//! requests.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 

@@ -22,8 +22,8 @@ use worker::{ErrorKind, Peer, RequestError, Transport, Worker};
 
 const TEN_MINUTES: Duration = Duration::from_secs(600);
 
-/// A transport that calls the routers directly, with a random rng for each request, as in a container
-/// network.
+/// A transport that calls the routers directly, with a random rng for each request, as in a
+/// container network.
 #[derive(Clone)]
 struct Routers {
     rngs: Vec<(Router, Arc<AtomicU64>)>,
@@ -108,8 +108,8 @@ fn simulate(workers: usize, rngs: usize) -> Vec<f64> {
     })
 }
 
-/// A model of the same system: each worker pauses and hashes for 0.2 s, and then waits in the queue of
-/// a random rng, which serves one request at a time for 0.1 s.
+/// A model of the same system: each worker pauses and hashes for 0.2 s, and then waits in the queue
+/// of a random rng, which serves one request at a time for 0.1 s.
 fn model(workers: usize, rngs: usize) -> f64 {
     let mut random = StdRng::seed_from_u64(1);
     // A duration so long that the noise of the model is negligible.

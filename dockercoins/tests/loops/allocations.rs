@@ -1,5 +1,5 @@
-//! The allocations of a unit of work in worker, rng and hasher together, so that no change increases
-//! them unnoticed.
+//! The allocations of a unit of work in worker, rng and hasher together, so that no change
+//! increases them unnoticed.
 
 use std::{num::NonZero, time::Duration};
 

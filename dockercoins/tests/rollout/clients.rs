@@ -21,8 +21,8 @@ const CLIENTS: u64 = 50;
 /// Pause of a client between two requests, so that a small machine is not overloaded.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The same for clients that open a connection per request. A firewall that tracks connections keeps
-/// each in its table for two minutes, and drops packets when the table is full.
+/// The same for clients that open a connection per request. A firewall that tracks connections
+/// keeps each in its table for two minutes, and drops packets when the table is full.
 const PAUSE_PER_REQUEST: Duration = Duration::from_millis(200);
 
 /// The request for a number, and the check of the response's body.

@@ -1,7 +1,8 @@
-//! A rolling update: an old and a new process of a service behind a balancer that checks `/readyz`, and
-//! clients that record every failure.
+//! A rolling update: an old and a new process of a service behind a balancer that checks `/readyz`,
+//! and clients that record every failure.
 //!
-//! These tests are separate from the others, because they load the machine while those measure time.
+//! These tests are separate from the others, because they load the machine while those measure
+//! time.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
@@ -97,7 +98,8 @@ fn assert_no_failures(name: &str, spec: RequestSpec, settings: &[(&str, &str)]) 
 
 /// The results of an update.
 struct Update {
-    /// The clients of a balancer per request, of a balancer with keep-alive, and without a balancer.
+    /// The clients of a balancer per request, of a balancer with keep-alive, and without a
+    /// balancer.
     groups: [Outcome; 3],
     /// An idle connection to the old service.
     idle: Connection,

@@ -25,7 +25,8 @@ impl Drop for Killed {
     }
 }
 
-/// Runs a short load with stderr on a terminal of this type, and returns the bytes that the terminal receives.
+/// Runs a short load with stderr on a terminal of this type, and returns the bytes that the
+/// terminal receives.
 fn on_terminal(term: &str) -> Option<String> {
     let redis = Redis::start()?;
     let (rng, hasher) = (Peer::rng(), Peer::hasher());

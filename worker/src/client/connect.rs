@@ -22,8 +22,8 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(15);
 /// The port of a URL without one.
 const DEFAULT_PORT: u16 = 80;
 
-/// Returns the addresses of a name, or none to look it up. An address with port 0 gets the port of the
-/// URL.
+/// Returns the addresses of a name, or none to look it up. An address with port 0 gets the port of
+/// the URL.
 pub type Resolver = Arc<dyn Fn(&str) -> Option<Vec<SocketAddr>> + Send + Sync>;
 
 /// Connects to one of the addresses of a peer; each gets an equal share of the time.
@@ -67,8 +67,8 @@ pub(crate) fn timed_out(peer: Peer) -> RequestError {
     RequestError::new(peer, ErrorKind::Connect, format!("no connection within {CONNECT_TIMEOUT:?}"))
 }
 
-/// The addresses of a name in random order: a resolver may sort them, and then the first one would get
-/// every request.
+/// The addresses of a name in random order: a resolver may sort them, and then the first one would
+/// get every request.
 async fn addresses(known: Option<Vec<SocketAddr>>, name: &str) -> io::Result<Vec<SocketAddr>> {
     let mut addresses = match known {
         Some(addresses) => addresses,

@@ -25,7 +25,7 @@ impl Deadline {
         Self { peer, at: Instant::now() + timeout, timeout }
     }
 
-    /// Fails when the future takes longer. No async function, which would store the future twice.
+    /// Fails when the future takes longer than the deadline allows.
     pub(crate) fn apply<T>(
         self,
         future: impl Future<Output = Result<T, RequestError>>,

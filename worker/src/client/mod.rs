@@ -36,8 +36,8 @@ enum Mode {
 }
 
 impl Client {
-    /// A client for these settings. The host looks up the names that `resolver` does not know. Fails
-    /// when a URL cannot be used.
+    /// A client for these settings. The host looks up the names that `resolver` does not know.
+    /// Fails when a URL cannot be used.
     pub fn new(settings: &Settings, resolver: Resolver, metrics: &Metrics) -> Result<Self> {
         let pool = |peer, url: &BaseUrl| -> Result<Box<Pool>> {
             let is_http2 = settings.connections == ConnectionMode::Http2;

@@ -158,8 +158,8 @@ impl Pool {
             error
         })?;
         let response = collect(self.peer, response, limit).await?;
-        // With two lengths it is uncertain where the response ends, and an error may come before the
-        // whole request was sent.
+        // With two lengths it is uncertain where the response ends, and an error may come before
+        // the whole request was sent.
         let headers = response.headers();
         let has_two =
             headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING);
