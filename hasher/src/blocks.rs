@@ -25,6 +25,9 @@ const LINE: usize = 65;
 /// response in one piece, and an error its status.
 const PIECE: usize = 64 * 1024;
 
+/// Bytes of a body that are hashed at once, so that a client that does not read leaves little in memory.
+const STEP: usize = 8 * 1024;
+
 /// An extension of a response that is not complete yet.
 #[derive(Clone, Copy)]
 pub(crate) struct Unfinished;
@@ -32,6 +35,8 @@ pub(crate) struct Unfinished;
 /// The blocks of a body that is being received.
 pub(crate) struct Blocks {
     upload: Upload,
+    /// Data that is not hashed yet.
+    pending: Bytes,
     /// The first bytes of a block that is not complete yet.
     partial: BytesMut,
     ended: bool,
@@ -41,7 +46,10 @@ impl Blocks {
     /// Starts to receive blocks. Fails when the declared length is not a whole number of them.
     pub(crate) fn new(upload: Upload) -> Result<Self, Refusal> {
         match upload.declared() % BLOCK as u64 {
-            0 => Ok(Self { upload, partial: BytesMut::new(), ended: false }),
+            0 => {
+                let (pending, partial) = (Bytes::new(), BytesMut::new());
+                Ok(Self { upload, pending, partial, ended: false })
+            }
             _ => Err(not_whole_blocks()),
         }
     }
@@ -75,15 +83,20 @@ impl Blocks {
 
     /// The lines of the next blocks: of more than `min` bytes, or of those that remain.
     async fn next_piece(&mut self, min: usize) -> Result<Bytes, Refusal> {
-        let (mut lines, mut hashed) = (BytesMut::new(), 0);
+        let expected = min.min(self.upload.declared() as usize);
+        let (mut lines, mut hashed) = (BytesMut::with_capacity(expected / BLOCK * LINE), 0);
         while hashed <= min {
-            let Some(data) = self.upload.next().await? else {
-                if !self.partial.is_empty() {
-                    return Err(not_whole_blocks());
-                }
-                self.ended = true;
-                break;
-            };
+            if self.pending.is_empty() {
+                let Some(data) = self.upload.next().await? else {
+                    if !self.partial.is_empty() {
+                        return Err(not_whole_blocks());
+                    }
+                    self.ended = true;
+                    break;
+                };
+                self.pending = data;
+            }
+            let data = self.pending.split_to(self.pending.len().min(STEP));
             hashed += data.len();
             self.hash(data, &mut lines);
         }
