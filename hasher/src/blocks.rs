@@ -25,7 +25,8 @@ const LINE: usize = 65;
 /// response in one piece, and an error its status.
 const PIECE: usize = 64 * 1024;
 
-/// Bytes of a body that are hashed at once, so that a client that does not read leaves little in memory.
+/// Bytes of a body that are hashed at once. Few of them are in memory for a client that does not
+/// read.
 const STEP: usize = 8 * 1024;
 
 /// An extension of a response that is not complete yet.

@@ -143,7 +143,7 @@ impl Load {
         failed
     }
 
-    /// Records and logs an error, and gives up if no unit of work has succeeded for too long.
+    /// Records and logs an error, and gives up if there have been only errors for too long.
     fn fail(&self, peer: &'static str, kind: &'static str, error: &impl Display) {
         let failing = self.record().error(peer, kind);
         let mut logged = self.last_logged.lock().unwrap_or_else(PoisonError::into_inner);
