@@ -32,7 +32,7 @@ pub fn start_logs(
 ) -> Result<(), SettingError> {
     let mut filter = filter(&settings.rust_log)?;
     if settings.debug.to_string_lossy().to_lowercase().starts_with('y') {
-        let ours = ["chassis", "store", "rng", "hasher", "worker", "webui"];
+        let ours = ["chassis", "store", "rng", "hasher", "worker", "webui", "load", "dockercoins"];
         filter = filter.with_targets(ours.map(|name| (name, LevelFilter::DEBUG)));
     }
     let colour = is_terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());

@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
-use worker::{Client, Worker};
+use worker::{Client, STORE_ERROR, Worker};
 
 use crate::{
     LoadProfile, Terminal,
@@ -111,7 +111,7 @@ impl Load {
             match self.worker.flush_if_due(halt).await {
                 Ok(flushed) => flushed.into_iter().for_each(|took| self.record().flush(took)),
                 Err(error) => {
-                    self.fail("redis", "store", &error);
+                    self.fail(STORE_ERROR, &error);
                     if self.worker.is_full() {
                         halt.run_until_cancelled(sleep(RETRY_DELAY)).await;
                         continue;
@@ -135,7 +135,7 @@ impl Load {
                         true => failed = Some(intended),
                         false => self.schedule.give_back(intended),
                     }
-                    self.fail(error.peer.name(), error.kind.name(), &error);
+                    self.fail((error.peer.name(), error.kind.name()), &error);
                     halt.run_until_cancelled(sleep(RETRY_DELAY)).await;
                 }
             }
@@ -144,7 +144,7 @@ impl Load {
     }
 
     /// Records and logs an error, and gives up if there have been only errors for too long.
-    fn fail(&self, peer: &'static str, kind: &'static str, error: &impl Display) {
+    fn fail(&self, (peer, kind): (&'static str, &'static str), error: &impl Display) {
         let failing = self.record().error(peer, kind);
         let mut logged = self.last_logged.lock().unwrap_or_else(PoisonError::into_inner);
         if logged.is_none_or(|logged| logged.elapsed() >= LOG_INTERVAL) {

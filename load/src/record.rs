@@ -10,7 +10,7 @@ use hdrhistogram::Histogram;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use store::Stage;
-use worker::{Timing, Unit};
+use worker::{Peer, Timing, Unit};
 
 /// The longest recorded time, in nanoseconds; longer ones count as this hour.
 const MAX_NANOSECONDS: u64 = 3_600_000_000_000;
@@ -19,16 +19,16 @@ const MAX_NANOSECONDS: u64 = 3_600_000_000_000;
 /// work, from its intended start to its end; the others are its requests and stages.
 pub(crate) const SERIES: [&str; 11] = [
     UNIT,
-    "pause",
-    "rng",
-    "rng_queue",
-    "rng_delay",
-    "hasher",
-    "hasher_delay",
-    "work",
-    "network",
-    "unknown",
-    "redis",
+    Stage::Pause.name(),
+    Peer::Rng.name(),
+    Stage::RngQueue.name(),
+    Stage::RngDelay.name(),
+    Peer::Hasher.name(),
+    Stage::HasherDelay.name(),
+    Stage::Work.name(),
+    Stage::Network.name(),
+    Stage::Unknown.name(),
+    Stage::Redis.name(),
 ];
 
 /// The series of whole units of work.

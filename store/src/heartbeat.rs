@@ -71,7 +71,7 @@ impl Stage {
     };
 
     /// The name in JSON and in metrics.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Pause => "pause",
             Self::RngQueue => "rng_queue",

@@ -19,7 +19,7 @@ mod url;
 pub use crate::{
     client::{Client, Resolver},
     ledger::{Totals, Unflushed},
-    metrics::Metrics,
+    metrics::{Metrics, STORE_ERROR},
     mine::Worker,
     settings::{ConnectionMode, Settings},
     stats::Stats,

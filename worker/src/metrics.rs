@@ -31,7 +31,10 @@ type Label = [(&'static str, &'static str); 1];
 type ErrorLabels = [(&'static str, &'static str); 2];
 
 /// The labels of an error of the store.
-const STORE_ERROR: ErrorLabels = [("peer", "redis"), ("kind", "store")];
+const STORE_LABELS: ErrorLabels = [("peer", STORE_ERROR.0), ("kind", STORE_ERROR.1)];
+
+/// The peer and the kind of an error of the store, in metrics and reports.
+pub const STORE_ERROR: (&str, &str) = ("redis", "store");
 
 /// The labels of an error of a request.
 fn classify(peer: Peer, kind: ErrorKind) -> ErrorLabels {
@@ -59,7 +62,7 @@ impl Metrics {
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         // Series start at zero, or the first error would not count as an increase.
-        metrics.errors.get_or_create_owned(&STORE_ERROR);
+        metrics.errors.get_or_create_owned(&STORE_LABELS);
         for peer in Peer::ALL {
             metrics.stale_connections(peer);
             for kind in ErrorKind::ALL {
@@ -91,7 +94,7 @@ impl Metrics {
 
     /// Counts an error of the store.
     pub(crate) fn add_store_error(&self) {
-        self.errors.get_or_create(&STORE_ERROR).inc();
+        self.errors.get_or_create(&STORE_LABELS).inc();
     }
 
     /// Counts the requests to a peer that are sent again.

@@ -19,7 +19,7 @@ impl Peer {
     pub const ALL: [Self; 2] = [Self::Rng, Self::Hasher];
 
     /// The name in metrics and reports.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Rng => "rng",
             Self::Hasher => "hasher",
