@@ -9,6 +9,7 @@ use axum::{
     http::{HeaderValue, Request, Response, StatusCode, Version, header::CONNECTION},
     response::IntoResponse,
 };
+use futures_util::future::{Either, ready};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
@@ -35,7 +36,7 @@ const GRACE: Duration = Duration::from_millis(500);
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// Requests at once on one HTTP/2 connection.
-const MAX_STREAMS: u32 = 128;
+const MAX_STREAMS: u32 = 256;
 
 /// Bytes of one request's body that an HTTP/2 client may send before the service reads them.
 ///
@@ -136,18 +137,25 @@ impl Connections {
         let shutdown = self.shutdown.clone();
         let is_http2 = request.version() == Version::HTTP_2;
         let permit = is_http2.then(|| self.responses.clone().try_acquire_owned());
+        let permit = match permit.transpose() {
+            Ok(permit) => permit,
+            // Without a body, which a client that does not read would leave in memory.
+            Err(_) => {
+                let response = StatusCode::SERVICE_UNAVAILABLE.into_response();
+                let response =
+                    response.map(|body| TrackedBody::new(body, activity, in_flight, None));
+                return Either::Left(ready(Ok(response)));
+            }
+        };
         request.extensions_mut().insert(ConnectInfo(client));
         let mut router = self.router.clone();
-        async move {
-            let (mut response, permit) = match permit.transpose() {
-                Ok(permit) => (router.call(request).await?, permit),
-                // Without a body, which a client that does not read would leave in memory.
-                Err(_) => (StatusCode::SERVICE_UNAVAILABLE.into_response(), None),
-            };
+        // Boxed, because refused requests, of which clients may send many, would have its size.
+        Either::Right(Box::pin(async move {
+            let mut response = router.call(request).await?;
             if !is_http2 && shutdown.is_stopping() {
                 response.headers_mut().insert(CONNECTION, CLOSE);
             }
             Ok(response.map(|body| TrackedBody::new(body, activity, in_flight, permit)))
-        }
+        }))
     }
 }

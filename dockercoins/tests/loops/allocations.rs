@@ -59,7 +59,7 @@ fn a_unit_of_work_with_keep_alive() {
 #[test]
 fn a_unit_of_work_over_http2() {
     // The server counts the data of each response as in flight until the client has read it.
-    assert_at_most(per_batch(ConnectionMode::Http2, 1), 112.0);
+    assert_at_most(per_batch(ConnectionMode::Http2, 1), 114.0);
 }
 
 #[test]
