@@ -42,7 +42,11 @@ pub(crate) fn own_path() -> Result<String> {
 /// The path of a program of the workspace. It is an error if the program does not exist.
 pub(crate) fn path(name: &str) -> Result<PathBuf> {
     let path = Path::new(&own_path()?).with_file_name(name);
-    ensure!(path.exists(), "{} is missing; run `cargo build --release` first", path.display());
+    ensure!(
+        path.exists(),
+        "{} is missing; run `cargo build --profile image` first",
+        path.display()
+    );
     Ok(path)
 }
 

@@ -71,11 +71,19 @@ impl Limits {
     }
 }
 
+/// Open files of a process that macOS always allows, whatever the limit says: its `OPEN_MAX`.
+const MACOS_FILES: u64 = 10_240;
+
 /// Lets the process open as many files as the host allows.
 pub(crate) fn raise_file_limit() {
     let maximum = getrlimit(Resource::Nofile).maximum;
+    let current = match cfg!(target_os = "macos") {
+        // macOS refuses a higher limit.
+        true => Some(maximum.unwrap_or(MACOS_FILES).min(MACOS_FILES)),
+        false => maximum,
+    };
     // Ignores errors: with fewer files, the service only has fewer connections.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let _ = setrlimit(Resource::Nofile, Rlimit { current, maximum });
 }
 
 /// Files of the process that can be connections.

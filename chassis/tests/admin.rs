@@ -51,6 +51,8 @@ async fn metrics_are_open_metrics_text_and_report_the_program() {
     assert!(text.contains("# TYPE dockercoins_build info\n"), "{text}");
 }
 
+// The metrics of the process come from /proc.
+#[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_report_the_usage_of_the_process() {
     let listener = chassis::listen("ADMIN_LISTEN", any_port()).unwrap();

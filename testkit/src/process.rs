@@ -69,7 +69,8 @@ impl Process {
         self.child.id()
     }
 
-    /// The peak of its resident memory so far, in bytes.
+    /// The peak of its resident memory so far, in bytes, which only Linux reports.
+    #[cfg(target_os = "linux")]
     pub fn peak_memory(&self) -> usize {
         let status = format!("/proc/{}/status", self.id());
         let status = fs::read_to_string(status).expect("a running process");
@@ -136,6 +137,11 @@ impl Process {
     /// Sends SIGINT, as Ctrl-C does.
     pub fn interrupt(&self) {
         self.signal(Signal::INT);
+    }
+
+    /// Sends SIGHUP, as a terminal does when it closes.
+    pub fn hang_up(&self) {
+        self.signal(Signal::HUP);
     }
 
     /// Sends SIGKILL and waits until the process has ended.

@@ -107,6 +107,8 @@ fn a_load_is_healthy_whatever_its_settings() {
     }
 }
 
+// Only Linux reports the threads of a process.
+#[cfg(target_os = "linux")]
 #[test]
 fn one_loop_in_each_variant_takes_one_thread_unless_more_are_configured() {
     let Some(redis) = Redis::start() else { return };
@@ -125,6 +127,7 @@ fn one_loop_in_each_variant_takes_one_thread_unless_more_are_configured() {
         let before = redis.hashes();
         eventually(TIMEOUT, "the load counts", || redis.hashes() > before);
         let threads = metrics(load.address("ADMIN_LISTEN"))["process_threads"];
-        assert_eq!(threads == 1.0, is_one, "{threads} threads with {settings:?}");
+        // Besides it, there is one that reads files and resolves names.
+        assert_eq!(threads == 2.0, is_one, "{threads} threads with {settings:?}");
     }
 }
