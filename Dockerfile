@@ -37,14 +37,14 @@ RUN case $TARGETPLATFORM in \
 
 # The dependencies, in a layer that changes only when a manifest changes.
 COPY --from=manifests /src .
-RUN cargo build --locked --release -p rng -p hasher -p worker -p webui -p load
+RUN cargo build --locked --profile image -p rng -p hasher -p worker -p webui -p load
 
 # The empty sources are newer than the real ones, and cargo compares times.
 COPY . .
 RUN find . -path ./target -prune -o -name '*.rs' -exec touch {} + \
- && cargo build --locked --release -p rng -p hasher -p worker -p webui -p load \
+ && cargo build --locked --profile image -p rng -p hasher -p worker -p webui -p load \
  && mkdir /out \
- && for crate in rng hasher worker webui load; do cp target/*/release/"$crate" /out/; done
+ && for crate in rng hasher worker webui load; do cp target/*/image/"$crate" /out/; done
 
 FROM scratch AS base
 ARG VERSION=dev
