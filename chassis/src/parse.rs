@@ -30,16 +30,23 @@ impl fmt::Display for SettingError {
 
 impl Error for SettingError {}
 
-/// Parses arguments, and the environment where an empty value counts as unset. Prints help and
-/// version itself. Fails with one line that names the setting.
+/// Parses arguments, and the environment without the white space around a value, where an empty
+/// value counts as unset. Prints help and version itself. Fails with one line that names the
+/// setting.
 pub fn parse<S: Parser>(
     command: clap::Command,
     args: impl IntoIterator<Item = OsString>,
 ) -> Result<S, SettingError> {
     let command = command.mut_args(|arg| {
-        let value = arg.get_env().and_then(std::env::var_os);
-        let unset = value.is_some_and(|value| value.is_empty());
-        if unset { arg.env(None) } else { arg }
+        let Some(value) = arg.get_env().and_then(std::env::var_os) else { return arg };
+        match value.to_str().map(str::trim) {
+            Some("") => arg.env(None),
+            // clap cannot change the value of a variable; help must not show it as the default.
+            Some(trimmed) if trimmed.len() < value.len() => {
+                arg.env(None).default_value(trimmed.to_owned()).hide_default_value(true)
+            }
+            _ => arg,
+        }
     });
     let matches = command.try_get_matches_from(args);
     let parsed = matches.and_then(|mut matches| S::from_arg_matches_mut(&mut matches));
@@ -74,10 +81,14 @@ fn first_paragraph(message: &str) -> String {
 
 /// Parses a duration of at most a year.
 pub fn parse_duration(value: &str) -> Result<Duration, String> {
+    let example = "100ms, 2s or 1m30s";
+    if value.contains('M') {
+        return Err(invalid_value(value, "clear: M may mean minutes or months", example));
+    }
     let duration = humantime::parse_duration(value).ok();
     duration
         .filter(|&duration| duration <= YEAR)
-        .ok_or_else(|| invalid_value(value, "a length of time", "100ms, 2s or 1m30s"))
+        .ok_or_else(|| invalid_value(value, "a length of time up to 365d", example))
 }
 
 /// Parses a number of bytes.
@@ -109,6 +120,15 @@ pub(crate) fn parse_switch(value: &str) -> Result<bool, String> {
         "off" | "no" | "false" | "n" | "0" => Ok(false),
         _ => Err(invalid_value(value, "on or off", "on")),
     }
+}
+
+/// The text with escaped control characters, such as line feeds.
+pub(crate) fn one_line(text: &str) -> String {
+    let escape = |character: char| match character.is_control() {
+        true => character.escape_default().to_string(),
+        false => character.to_string(),
+    };
+    text.chars().map(escape).collect()
 }
 
 /// The error text for an invalid value: what is expected, and a valid example.

@@ -43,7 +43,8 @@ pub struct Settings {
 #[derive(Args, Clone)]
 #[group(skip)]
 pub struct Service {
-    /// Address of the admin endpoints /healthz, /readyz, /version and /metrics.
+    /// Address of the admin endpoints /healthz, /readyz, /version and /metrics. In a container, set
+    /// the variable: the health check reads it, but not the flags of the service.
     #[arg(long, env, default_value = "[::]:9000", value_parser = parse_address)]
     pub admin_listen: SocketAddr,
     /// Settings of every process.

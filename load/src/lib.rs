@@ -97,9 +97,9 @@ pub enum Output {
 }
 
 fn parse_length(value: &str) -> Result<Duration, String> {
-    let duration = chassis::parse_duration(value).ok().filter(|duration| !duration.is_zero());
-    let expected = "a length of time above 0s";
-    duration.ok_or_else(|| chassis::invalid_value(value, expected, "30s, 500ms or 2h"))
+    let duration = chassis::parse_duration(value)?;
+    let zero = || chassis::invalid_value(value, "a length of time above 0s", "30s, 500ms or 2h");
+    Some(duration).filter(|duration| !duration.is_zero()).ok_or_else(zero)
 }
 
 fn parse_hashes(value: &str) -> Result<NonZero<u64>, String> {

@@ -80,13 +80,32 @@ impl FromStr for RedisUrl {
     type Err = String;
 
     fn from_str(url: &str) -> Result<Self, Self::Err> {
-        let info = url.into_connection_info().map_err(|_| {
-            "not a Redis URL; right would be redis://redis:6379 or rediss://:password@host:6380/0"
-                .to_owned()
-        })?;
-        let tcp = TcpSettings::default().set_nodelay(true).set_user_timeout(RESPONSE_TIMEOUT);
+        let right = "right would be redis://redis:6379 or rediss://:password@host:6380/0";
+        let info = url.into_connection_info().map_err(|_| format!("not a Redis URL; {right}"))?;
+        if let Some(part) = ignored_part(url) {
+            return Err(format!(
+                "{part} has no effect, and the path selects the database; {right}"
+            ));
+        }
+        let tcp = TcpSettings::default().set_nodelay(true);
+        // Only Linux has this timeout. Elsewhere the timeout of a response replaces the connection.
+        #[cfg(target_os = "linux")]
+        let tcp = tcp.set_user_timeout(RESPONSE_TIMEOUT);
         Ok(Self(info.set_tcp_settings(tcp)))
     }
+}
+
+/// The part of a Redis URL that the client would silently ignore, without its value.
+fn ignored_part(url: &str) -> Option<String> {
+    let url = ::redis::parse_redis_url(url)?;
+    let keys: &[&str] = match url.scheme().ends_with("unix") {
+        true => &["protocol", "db", "user", "pass"],
+        false => &["protocol"],
+    };
+    let key = url.query_pairs().map(|(key, _)| key).find(|key| !keys.contains(&&**key));
+    // Only TLS has a fragment, which the client checks.
+    let has_fragment = url.fragment().is_some() && !matches!(url.scheme(), "rediss" | "valkeys");
+    key.map(|key| format!("'?{key}='")).or_else(|| has_fragment.then(|| "'#'".to_owned()))
 }
 
 impl fmt::Display for RedisUrl {

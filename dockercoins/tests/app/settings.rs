@@ -1,8 +1,13 @@
 //! Settings of the real programs: which are ignored, and which are rejected with which error.
 
-use std::net::TcpListener;
+use std::{
+    fs::File,
+    io::{BufRead, BufReader},
+    net::TcpListener,
+    process::{Command, Stdio},
+};
 
-use testkit::{Client, FREE_PORTS, Process, Redis, eventually};
+use testkit::{Client, FREE_PORTS, Process, Redis, eventually, metrics};
 
 use crate::programs::{SERVICES, TIMEOUT, path, service};
 
@@ -86,6 +91,14 @@ fn a_service_rejects_an_invalid_setting_with_one_line_and_a_valid_example() {
         ("worker", &[], &[("CONNECTIONS", "2")], &["CONNECTIONS", "per-request, keep-alive"]),
         ("worker", &[], &[("COIN_PREFIX", "xyz")], &["COIN_PREFIX", "'xyz'", "0 or 0000"]),
         ("worker", &[], &[("COIN_PREFIX", "0A")], &["COIN_PREFIX", "'0A'", "0 or 0000"]),
+        ("worker", &["--concurrency", "4\n"], &[], &["--concurrency", r"'4\n'", "1 or 10"]),
+        ("worker", &[], &[("TIMEOUT", "1M")], &["TIMEOUT", "'1M'", "minutes or months", "1m30s"]),
+        ("worker", &[], &[("TIMEOUT", "400d")], &["TIMEOUT", "'400d'", "up to 365d"]),
+        ("load", &["--duration=400d"], &[], &["--duration", "'400d'", "up to 365d"]),
+        ("load", &["--duration=0s"], &[], &["--duration", "'0s'", "above 0s"]),
+        ("load", &["--duration=1M"], &[], &["--duration", "'1M'", "minutes or months"]),
+        ("worker", &[], &[("REDIS_URL", "redis://h/?db=3")], &["'?db='", "the path", "6380/0"]),
+        ("worker", &[], &[("REDIS_URL", "redis://h/3#x")], &["'#'", "redis://redis:6379"]),
         ("dockercoins", &["--workers=0"], &[], &["--workers", "from 1 to 65535"]),
         ("dockercoins", &["--rngs=0"], &[], &["--rngs", "from 1 to 65535"]),
         ("dockercoins", &["--webui-port=x"], &[], &["--webui-port", "'x'", "8000"]),
@@ -168,6 +181,59 @@ const SETTINGS: [&str; 18] = [
     "TIMEOUT",
     "NO_COLOR",
 ];
+
+#[test]
+fn white_space_around_a_variable_has_no_effect() {
+    let process = service("worker", &[("CONCURRENCY", "4\n"), ("CONNECTIONS", " http2 ")]);
+    let admin = process.address("ADMIN_LISTEN");
+    eventually(TIMEOUT, "four loops", || metrics(admin)["worker_loops"] == 4.0);
+}
+
+#[test]
+fn every_program_reports_an_error_even_if_its_output_cannot_be_written() {
+    for name in SERVICES.into_iter().chain(["dockercoins", "load"]) {
+        let full = || File::options().write(true).open("/dev/full");
+        // Only Linux has this device.
+        let (Ok(stdout), Ok(stderr)) = (full(), full()) else { return };
+        let mut program = Command::new(path(name));
+        program.env_clear().arg("--threads=none").stdout(stdout).stderr(stderr);
+        assert_eq!(program.status().unwrap().code(), Some(2), "{name}");
+    }
+}
+
+#[test]
+fn a_service_works_even_if_its_log_cannot_be_written() {
+    let mut rng = Command::new(path("rng"))
+        .env_clear()
+        .envs(FREE_PORTS)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(rng.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let address = lines.into_iter().find_map(|line| {
+        let address = line.strip_suffix(" (LISTEN)")?.rsplit(' ').next()?;
+        address.parse().ok()
+    });
+    // Nothing reads stdout and stderr any more.
+    drop(rng.stderr.take());
+    let statuses = [(); 2].map(|()| Client::get(address.unwrap(), "/32").status);
+    let still_runs = rng.try_wait().unwrap().is_none();
+    rng.kill().unwrap();
+    rng.wait().unwrap();
+    assert_eq!((statuses, still_runs), ([200; 2], true));
+}
+
+#[test]
+fn help_says_that_a_health_check_does_not_read_flags() {
+    for name in SERVICES {
+        let mut help = Process::start(path(name), &["--help"], &[]);
+        assert!(help.wait(TIMEOUT).success());
+        let text = help.lines().join(" ");
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains("In a container, set the variable"), "{name}: {words}");
+    }
+}
 
 #[test]
 fn empty_values_count_as_unset() {
