@@ -18,6 +18,7 @@ mod server;
 mod settings;
 mod shutdown;
 mod telemetry;
+mod threads;
 mod timing;
 pub mod trace;
 

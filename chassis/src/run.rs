@@ -1,12 +1,18 @@
 //! The start and the end of a process.
 
-use std::{io, num::NonZero, process, thread};
+use std::{
+    io::{self, Write},
+    num::NonZero,
+    process, thread,
+    time::Duration,
+};
 
 use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
-    parse::{SettingError, parse},
+    parse::{SettingError, one_line, parse},
+    threads::ensure_threads,
     trace,
 };
 
@@ -30,22 +36,34 @@ pub fn run<S: Parser, F: Future<Output = anyhow::Result<()>>>(
 }
 
 /// A runtime of one thread has no other threads to wake, which saves up to a third of its CPU time.
-fn runtime(threads: Option<NonZero<u16>>) -> io::Result<Runtime> {
+fn runtime(threads: Option<NonZero<u16>>) -> anyhow::Result<Runtime> {
     let cores = || thread::available_parallelism().map_or(1, usize::from);
     let threads = threads.map_or_else(cores, |threads| threads.get().into());
-    let mut builder = match threads {
-        1 => Builder::new_current_thread(),
-        _ => Builder::new_multi_thread(),
+    let (mut builder, worker_threads) = match threads {
+        1 => (Builder::new_current_thread(), 0),
+        _ => (Builder::new_multi_thread(), threads),
     };
-    builder.worker_threads(threads).enable_all().build()
+    // One more reads files and resolves names.
+    ensure_threads(worker_threads + 1).map_err(|error| {
+        SettingError::new(format!(
+            "THREADS: the {threads} threads of the runtime cannot be started, because the limit of \
+             processes is too low: {error}; right would be a higher limit, or THREADS=1"
+        ))
+    })?;
+    // Without a thread for files and names, the runtime panics if it cannot start one.
+    builder.worker_threads(threads).thread_keep_alive(Duration::MAX).enable_all();
+    let runtime = builder.build()?;
+    runtime.block_on(runtime.spawn_blocking(|| ()))?;
+    Ok(runtime)
 }
 
 /// Ends the process with 0, with 2 for an invalid setting, or with 1 for any other error, which it
-/// prints on one line. Does not wait for threads: one that resolves a name may block for long.
+/// prints on one line of stderr if possible. Does not wait for threads: one that resolves a name
+/// may block for long.
 pub fn exit(result: anyhow::Result<()>) -> ! {
     let Err(error) = result else {
         process::exit(0);
     };
-    eprintln!("error: {error:#}");
+    let _ = writeln!(io::stderr(), "error: {}", one_line(&format!("{error:#}")));
     process::exit(if error.is::<SettingError>() { 2 } else { 1 })
 }

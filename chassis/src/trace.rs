@@ -20,7 +20,7 @@ use opentelemetry_sdk::{
 };
 use tokio::{task::spawn_blocking, time::timeout};
 
-use crate::{export, parse::SettingError};
+use crate::{export, parse::SettingError, threads::ensure_threads};
 
 /// How long the process waits at its end for the last spans to be exported.
 const LAST_EXPORT: Duration = Duration::from_millis(300);
@@ -38,6 +38,12 @@ struct Traces {
 /// variables is invalid.
 pub fn export(service: &'static str, version: &str) -> Result<(), SettingError> {
     if let Some((exporter, resource)) = export::from_environment(service, version)? {
+        ensure_threads(1).map_err(|error| {
+            SettingError::new(format!(
+                "OTEL_EXPORTER_OTLP_ENDPOINT: the thread that exports spans cannot be started, \
+                 because the limit of processes is too low: {error}; right would be a higher limit"
+            ))
+        })?;
         let provider = SdkTracerProvider::builder();
         set(true, provider.with_batch_exporter(exporter).with_resource(resource).build());
     }
