@@ -1,8 +1,8 @@
-//! Shutdown: SIGINT or SIGTERM makes the service not ready, then stops it; a second signal ends the
-//! process at once.
+//! Shutdown: SIGINT, SIGTERM or SIGHUP makes the service not ready, then stops it; a second signal
+//! ends the process at once.
 
 use std::{
-    io,
+    fs, io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -41,14 +41,19 @@ impl Shutdown {
         Self { is_listening, is_stopping, stop: CancellationToken::new(), timeout }
     }
 
-    /// A shutdown on SIGINT or SIGTERM. Fails when the process cannot receive signals.
+    /// A shutdown on SIGINT, SIGTERM or SIGHUP. Fails when the process cannot receive signals.
     pub(crate) fn on_signals(settings: &Settings) -> io::Result<Self> {
         let shutdown = Self::new(settings.shutdown_timeout);
         let (delay, ignore_sigterm) = (settings.shutdown_delay, settings.ignore_sigterm);
         // Registered before the service starts, so that no early signal is missed. A terminal sends
-        // SIGINT for Ctrl-C; container engines and Kubernetes send SIGTERM.
+        // SIGINT for Ctrl-C and SIGHUP when it closes; container engines and Kubernetes send SIGTERM.
         let mut sigint = signal(SignalKind::interrupt())?;
         let mut sigterm = signal(SignalKind::terminate())?;
+        // Under `nohup`, the process ignores SIGHUP.
+        let mut sighup = match ignores_sighup() {
+            true => None,
+            false => Some(signal(SignalKind::hangup())?),
+        };
         let handle = shutdown.clone();
         tokio::spawn(async move {
             let mut first = None;
@@ -56,6 +61,7 @@ impl Shutdown {
                 let (name, exit_code) = tokio::select! {
                     _ = sigint.recv() => ("SIGINT", 130),
                     _ = sigterm.recv() => ("SIGTERM", 143),
+                    Some(_) = async { sighup.as_mut()?.recv().await } => ("SIGHUP", 129),
                 };
                 match first {
                     _ if name == "SIGTERM" && ignore_sigterm => {
@@ -107,4 +113,15 @@ impl Shutdown {
         self.withdraw();
         self.stop.cancel();
     }
+}
+
+/// Whether the process was started with SIGHUP ignored, which only Linux reports.
+///
+/// Source: proc_pid_status(5), <https://man7.org/linux/man-pages/man5/proc_pid_status.5.html>.
+fn ignores_sighup() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // The lowest bit is that of signal 1, which is SIGHUP.
+    ignored.is_some_and(|mask| mask & 1 == 1)
 }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use testkit::{Client, Process, Redis, eventually};
+use testkit::{Client, FREE_PORTS, Process, Redis, eventually};
 
 use crate::programs::{
     NO_REDIS, SERVICES, TIMEOUT, application, assert_ends_soon, path, send_fifty_requests, service,
@@ -179,6 +179,29 @@ fn with_ignore_sigterm_every_program_serves_until_ctrl_c() {
         }
         assert_ends_soon(name, &mut process, Process::interrupt);
     }
+}
+
+#[test]
+fn a_closed_terminal_ends_every_program_as_sigterm_does() {
+    for (name, mut process) in start_all(&[]) {
+        admin(name, &process);
+        assert_ends_soon(name, &mut process, Process::hang_up);
+        process.wait_for("SIGHUP received, stopping", TIMEOUT);
+    }
+}
+
+// Only Linux reports which signals a process ignores.
+#[cfg(target_os = "linux")]
+#[test]
+fn under_nohup_a_closed_terminal_has_no_effect() {
+    let rng = path("rng").into_os_string().into_string().unwrap();
+    let settings = [&FREE_PORTS[..], &[("PATH", "/usr/bin:/bin")]].concat();
+    let mut process = Process::start("/bin/sh", &["-c", "exec nohup \"$0\"", &rng], &settings);
+    let address = process.address("LISTEN");
+    process.hang_up();
+    assert_eq!(Client::get(address, "/").status, 200);
+    assert_ends_soon("rng", &mut process, Process::terminate);
+    assert!(!process.lines().iter().any(|line| line.contains("SIGHUP")));
 }
 
 #[test]
