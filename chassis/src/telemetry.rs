@@ -23,8 +23,8 @@ use crate::{
     trace,
 };
 
-/// Starts the logs of this process, coloured if they go to a terminal; the first call decides where
-/// they go. Fails when `RUST_LOG` is not a filter.
+/// Starts the logs of this process, coloured if they go to a terminal that has colours; the first
+/// call decides where they go. Fails when `RUST_LOG` is not a filter.
 pub fn start_logs(
     settings: &Settings,
     writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static,
@@ -35,8 +35,13 @@ pub fn start_logs(
         let ours = ["chassis", "store", "rng", "hasher", "worker", "webui", "load", "dockercoins"];
         filter = filter.with_targets(ours.map(|name| (name, LevelFilter::DEBUG)));
     }
-    let colour = is_terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let logs = layer().with_ansi(colour).with_writer(writer);
+    let has_colours = env::var_os("TERM").is_some_and(|term| term != "dumb")
+        && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    // An error of the writer has no other place to go: stderr may fail in the same way.
+    let logs = layer()
+        .with_ansi(is_terminal && has_colours)
+        .with_writer(writer)
+        .log_internal_errors(false);
     let logs = match settings.log_format {
         LogFormat::Text => {
             let only_values = debug_fn(|writer, _, value| write!(writer, "{value:?}"));

@@ -90,8 +90,9 @@ impl Report {
     /// A sentence about work that redis has not acknowledged, if there is any.
     pub(crate) fn loss(&self) -> Option<String> {
         let Lost { hashes, coins } = self.lost;
-        let lost =
-            format!("{hashes} hashes and {coins} coins are lost: redis has not accepted them");
+        let lost = format!(
+            "{hashes} hashes and {coins} coins may be lost: redis did not acknowledge them"
+        );
         ((hashes, coins) != (0, 0)).then_some(lost)
     }
 }

@@ -9,6 +9,7 @@ pub mod peer;
 mod process;
 mod redis;
 mod service;
+mod terminal;
 
 use std::{
     thread,
@@ -20,6 +21,7 @@ pub use metrics::{build, metrics};
 pub use process::{FREE_PORTS, Process, sibling};
 pub use redis::Redis;
 pub use service::{Service, any_port};
+pub use terminal::Terminal;
 
 /// How long an expected effect may take on a busy machine.
 pub const TIMEOUT: Duration = Duration::from_secs(10);

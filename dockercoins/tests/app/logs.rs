@@ -1,9 +1,11 @@
 //! The logs of the real programs.
 
-use serde_json::Value;
-use testkit::{Client, Process, Redis};
+use std::process::{Command, Stdio};
 
-use crate::programs::{TIMEOUT, application, service};
+use serde_json::Value;
+use testkit::{Client, Process, Redis, Terminal};
+
+use crate::programs::{TIMEOUT, application, path, service};
 
 #[test]
 fn an_access_line_is_in_common_log_format() {
@@ -31,6 +33,34 @@ fn an_access_line_is_in_common_log_format() {
         let (month, others) = (&shape[3..6], format!("{}{}", &shape[..3], &shape[6..]));
         assert!("JanFebMarAprMayJunJulAugSepOctNovDec".contains(month), "{time}");
         assert_eq!(others, "00//0000:00:00:00 +0000", "{time}");
+    }
+}
+
+#[test]
+fn a_terminal_with_colours_gets_them_and_others_do_not() {
+    let log = |variables: &[(&str, &str)]| {
+        let (terminal, stdout) = Terminal::open();
+        // No file can be there, so the program ends after the first lines of its log.
+        let application = Command::new(path("dockercoins"))
+            .args(["--webui-port=0", "--rng-port=0", "--hasher-port=0", "--admin-port=0"])
+            .arg("--data=/dev/null/coins.redb")
+            .env_clear()
+            .envs(variables.iter().copied())
+            .stdout(stdout)
+            .stderr(Stdio::null())
+            .status();
+        assert_eq!(application.unwrap().code(), Some(2));
+        terminal.received()
+    };
+    let xterm = ("TERM", "xterm-256color");
+    for (variables, has_colours) in [
+        (&[xterm][..], true),
+        (&[xterm, ("NO_COLOR", "1")], false),
+        (&[("TERM", "dumb")], false),
+        (&[], false),
+    ] {
+        let log = log(variables);
+        assert_eq!(log.contains('\x1b'), has_colours, "{variables:?}: {log:?}");
     }
 }
 

@@ -1,14 +1,8 @@
 //! A load on a terminal: a status line shows its progress, and log lines appear above it.
 
-use std::{
-    fs::File,
-    io::Read,
-    process::{Child, Command, Stdio},
-    thread,
-};
+use std::process::{Child, Command, Stdio};
 
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use testkit::{FREE_PORTS, Redis, eventually, peer::Peer};
+use testkit::{FREE_PORTS, Redis, Terminal, eventually, peer::Peer};
 
 use crate::TIMEOUT;
 
@@ -30,11 +24,7 @@ impl Drop for Killed {
 fn on_terminal(term: &str) -> Option<String> {
     let redis = Redis::start()?;
     let (rng, hasher) = (Peer::rng(), Peer::hasher());
-    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&terminal).unwrap();
-    unlockpt(&terminal).unwrap();
-    let name = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
-    let stderr = File::options().read(true).write(true).open(name).unwrap();
+    let (terminal, stderr) = Terminal::open();
     let load = Command::new(env!("CARGO_BIN_EXE_load"))
         .env_clear()
         .envs(FREE_PORTS)
@@ -45,15 +35,9 @@ fn on_terminal(term: &str) -> Option<String> {
         .spawn()
         .unwrap();
     let mut load = Killed(load);
-    let reader = thread::spawn(move || {
-        let mut received = Vec::new();
-        // Reading fails when the load has ended.
-        let _ = File::from(terminal).read_to_end(&mut received);
-        String::from_utf8_lossy(&received).into_owned()
-    });
     eventually(TIMEOUT, "the load ends", || load.0.try_wait().unwrap().is_some());
     assert!(load.0.wait().unwrap().success());
-    Some(reader.join().unwrap())
+    Some(terminal.received())
 }
 
 #[test]
