@@ -300,8 +300,8 @@ impl<T: Transport> Worker<T> {
             let Unflushed { hashes, coins } = self.ledger.unflushed();
             let cause = cause.map_or("no answer".to_owned(), |error| format!("{error:#}"));
             error!(
-                "{hashes} hashes and {coins} coins are lost: no store took them within \
-                 {limit:?}: {cause}"
+                "{hashes} hashes and {coins} coins may be lost: the store did not acknowledge them \
+                 within {limit:?}: {cause}"
             );
         }
     }
