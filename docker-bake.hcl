@@ -1,9 +1,15 @@
 # `docker buildx bake -f docker-bake.hcl --push` publishes the services and the load generator for three platforms. The
 # group `all` adds the course's variants. Both need a builder for several platforms:
-# `docker buildx create --use --driver-opt network=host`.
+# `docker buildx create --use --driver-opt network=host`. Any builder can build for one platform:
+# `PLATFORM=linux/arm64 docker buildx bake -f docker-bake.hcl --load`.
 
 variable "REGISTRY" { default = "" }
 variable "TAG" { default = "" }
+
+# If set, the only platform; then the images have no attestations and annotations, which some builders lack.
+variable "PLATFORM" { default = "" }
+platforms    = ["linux/amd64", "linux/arm64", "linux/arm/v7"]
+attestations = ["type=sbom", "type=provenance,mode=max"]
 
 # The source of a release.
 variable "SOURCE" { default = "" }
@@ -26,7 +32,7 @@ function "labels" {
 
 function "annotations" {
   params = [version]
-  result = [for key, value in labels(version) : "index,manifest:${key}=${value}"]
+  result = [for key, value in labels(version) : "index,manifest:${key}=${value}" if PLATFORM == ""]
 }
 
 group "default" { targets = ["service"] }
@@ -34,8 +40,8 @@ group "variants" { targets = ["variant"] }
 group "all" { targets = ["service", "variant"] }
 
 target "_image" {
-  platforms = ["linux/amd64", "linux/arm64", "linux/arm/v7"]
-  attest    = ["type=sbom", "type=provenance,mode=max"]
+  platforms = PLATFORM != "" ? [PLATFORM] : platforms
+  attest    = PLATFORM != "" ? [] : attestations
 }
 
 target "service" {

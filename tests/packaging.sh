@@ -42,25 +42,30 @@ if docker buildx version >/dev/null 2>&1; then
   same "bake: our names" "$(programs 127.0.0.1:5000 v0.1)" "$(bake 'target["tags"]')"
   same "bake: empty counts as unset" "$(programs 127.0.0.1:5000 v0.1)" \
     "$(REGISTRY='' TAG='' bake 'target["tags"]' -f docker-bake.hcl)"
+  same "bake: all platforms" "linux/amd64 linux/arm64 linux/arm/v7" \
+    "$(bake 'target["platforms"]' -f docker-bake.hcl | head -n 1)"
+  same "bake: one PLATFORM" linux/arm64 "$(PLATFORM=linux/arm64 bake 'target["platforms"]' -f docker-bake.hcl | head -n 1)"
   same "bake: REGISTRY, TAG and the variants" "$(programs ghcr.io/a/b v9) $(variants ghcr.io/a/b)" \
     "$(REGISTRY=ghcr.io/a/b TAG=v9 bake 'target["tags"]' all)"
 else
   echo "docker buildx is not installed: docker-bake.hcl is parsed, but not evaluated"
 fi
-# in_bake BLOCK NAME KEY...: prints a list in docker-bake.hcl.
+# in_bake LIST, in_bake BLOCK NAME KEY...: prints a list in docker-bake.hcl.
 in_bake() {
   "$venv/bin/python" - "$@" <<'PYTHON'
 import sys, hcl2
-kind, name, *keys = sys.argv[1:]
-value = next(block[f'"{name}"'] for block in hcl2.load(open("docker-bake.hcl"))[kind] if f'"{name}"' in block)
-for key in keys:
+kind, *path = sys.argv[1:]
+value = hcl2.load(open("docker-bake.hcl"))[kind]
+if path:
+    value = next(block for block in value if f'"{path[0]}"' in block)[f'"{path.pop(0)}"']
+for key in path:
     value = value[key]
 print(*(item.strip('"') for item in value))
 PYTHON
 }
 same "bake: the same programs as Compose" "rng hasher worker webui load" "$(in_bake target service matrix service)"
-same "bake: three platforms" "linux/amd64 linux/arm64 linux/arm/v7" "$(in_bake target _image platforms)"
-same "bake: SBOM and provenance" "type=sbom type=provenance,mode=max" "$(in_bake target _image attest)"
+same "bake: three platforms" "linux/amd64 linux/arm64 linux/arm/v7" "$(in_bake platforms)"
+same "bake: SBOM and provenance" "type=sbom type=provenance,mode=max" "$(in_bake attestations)"
 
 targets() {
   sed -n 's/.* target: \([a-z-]*\),.*/\1/p' docker-compose*.yml

@@ -55,6 +55,13 @@ pub struct Service {
     pub action: Option<Action>,
 }
 
+impl Service {
+    /// Threads of the runtime: the setting, or one for a health check.
+    pub fn threads(&self) -> Option<NonZero<u16>> {
+        self.action.map(|_| NonZero::<u16>::MIN).or(self.shared.threads)
+    }
+}
+
 /// Settings of the application's own port.
 #[derive(Args, Clone)]
 #[group(skip)]

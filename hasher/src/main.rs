@@ -16,7 +16,7 @@ struct Settings {
 }
 
 fn main() {
-    chassis::run(|settings: &Settings| settings.service.shared.threads, run)
+    chassis::run(|settings: &Settings| settings.service.threads(), run)
 }
 
 async fn run(settings: Settings) -> anyhow::Result<()> {

@@ -120,7 +120,7 @@ impl Settings {
         let one = NonZero::<u16>::MIN;
         let variants = self.variants().unwrap_or_default();
         let is_one_loop = variants.iter().all(|variant| variant.worker.concurrency == one);
-        self.service.shared.threads.or(is_one_loop.then_some(one))
+        self.service.threads().or(is_one_loop.then_some(one))
     }
 
     /// The variants to measure: one, two for a comparison, none for a health check. Fails when the

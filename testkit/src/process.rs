@@ -1,7 +1,6 @@
 //! A child process whose output a test can wait for.
 
 use std::{
-    fs,
     io::{BufRead, BufReader},
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -73,7 +72,7 @@ impl Process {
     #[cfg(target_os = "linux")]
     pub fn peak_memory(&self) -> usize {
         let status = format!("/proc/{}/status", self.id());
-        let status = fs::read_to_string(status).expect("a running process");
+        let status = std::fs::read_to_string(status).expect("a running process");
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
         peak.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
     }

@@ -25,7 +25,7 @@ fn main() {
     // A single loop has no use for a second thread, which would only cost time to wake.
     let threads = |settings: &Settings| {
         let single = Some(NonZero::<u16>::MIN).filter(|one| settings.worker.concurrency == *one);
-        settings.service.shared.threads.or(single)
+        settings.service.threads().or(single)
     };
     chassis::run(threads, run)
 }

@@ -20,7 +20,7 @@ use crate::collector::{Collector, Span};
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long a program may take to exit.
-const SOON: Duration = Duration::from_secs(2);
+const SOON: Duration = Duration::from_secs(7);
 
 fn program(name: &str, settings: &[(&str, &str)]) -> Process {
     Process::service(testkit::sibling(env!("CARGO_BIN_EXE_dockercoins"), name), settings)

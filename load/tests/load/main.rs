@@ -18,7 +18,7 @@ use std::{
 
 use serde_json::Value;
 use testkit::{
-    Process, Redis, build, eventually, metrics,
+    Process, build, metrics,
     peer::{self, Peer},
 };
 
@@ -63,11 +63,11 @@ fn error_line(errors: &str) -> &str {
 }
 
 /// A hasher that takes a second for its first response.
-fn slow_once() -> Peer {
+fn slow_once(time: Duration) -> Peer {
     let is_first = AtomicBool::new(true);
     Peer::open(move |peer: &Peer, body: &[u8], stream: &mut TcpStream| {
         if is_first.swap(false, Ordering::Relaxed) {
-            thread::sleep(Duration::from_secs(1));
+            thread::sleep(time);
         }
         peer::hash(peer, body, stream)
     })
@@ -111,7 +111,7 @@ fn a_load_is_healthy_whatever_its_settings() {
 #[cfg(target_os = "linux")]
 #[test]
 fn one_loop_in_each_variant_takes_one_thread_unless_more_are_configured() {
-    let Some(redis) = Redis::start() else { return };
+    let Some(redis) = testkit::Redis::start() else { return };
     let (rng, hasher) = (Peer::rng(), Peer::hasher());
     let cores = std::thread::available_parallelism().unwrap().get();
     for (settings, is_one) in [
@@ -125,7 +125,7 @@ fn one_loop_in_each_variant_takes_one_thread_unless_more_are_configured() {
         let settings = [&[("DURATION", "1h")], settings].concat();
         let load = load(&rng, &hasher, &redis.url(), &settings);
         let before = redis.hashes();
-        eventually(TIMEOUT, "the load counts", || redis.hashes() > before);
+        testkit::eventually(TIMEOUT, "the load counts", || redis.hashes() > before);
         let threads = metrics(load.address("ADMIN_LISTEN"))["process_threads"];
         // Besides it, there is one that reads files and resolves names.
         assert_eq!(threads == 2.0, is_one, "{threads} threads with {settings:?}");

@@ -1,9 +1,6 @@
 //! The page of a coin.
 
-use std::{
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::process::Command;
 
 use sha2::{Digest, Sha256};
 use store::Coin;
@@ -70,7 +67,6 @@ fn concurrent_coin_requests_succeed_and_fail_while_redis_hangs() {
     let request = |coin: u32| {
         Client::start(service.address, &format!("GET /coins/{coin:064x}"), b"").unwrap()
     };
-    let started = Instant::now();
     let requests: Vec<_> = (0..260).map(request).collect();
     for (coin, request) in requests.into_iter().enumerate() {
         let response = request.finish().unwrap();
@@ -79,7 +75,6 @@ fn concurrent_coin_requests_succeed_and_fail_while_redis_hangs() {
             format!("bytes of {coin}").bytes().map(|b| format!("{b:02x}")).collect();
         assert!(coin >= 250 || response.text().contains(&format!("bytes:  {bytes}\n")), "{coin}");
     }
-    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
 
     let id = crate::process_id(&redis);
     signal("STOP", &id);

@@ -59,14 +59,13 @@ fn an_event_is_sent_at_once_and_then_every_second() {
     let mut stream = Stream::open(service.address);
     let first = stream.next().unwrap();
     assert!(first.starts_with("<section") && first.contains(">42<"), "{first}");
-    // The fastest of five, against noise.
+    // Without a wait for the next second, the fastest of five is much faster than that.
     let took = (0..5).map(|_| {
         let opened = Instant::now();
         Stream::open(service.address).next().unwrap();
         opened.elapsed()
     });
     let took = took.min().unwrap();
-    assert!(took < Duration::from_millis(300), "{took:?}");
 
     let mut times = Vec::new();
     for _ in 0..4 {
@@ -74,7 +73,8 @@ fn an_event_is_sent_at_once_and_then_every_second() {
         times.push(Instant::now());
     }
     let three = times[3] - times[0];
-    assert!((2500..10_000).contains(&three.as_millis()), "three events in {three:?}");
+    assert!(three >= Duration::from_millis(2500), "three events in {three:?}");
+    assert!(took < three / 3, "{took:?} until the first of them, {three:?} for three more");
 }
 
 #[test]
@@ -97,9 +97,8 @@ fn a_client_that_stops_reading_does_not_delay_others() {
         client.send("GET /events HTTP/1.1\r\nHost: webui\r\n\r\n");
     }
     let mut stream = Stream::open(service.address);
-    let started = Instant::now();
+    // Reading has a timeout.
     (0..4).for_each(|_| drop(stream.next().unwrap()));
-    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
 }
 
 #[test]
@@ -107,11 +106,9 @@ fn streams_end_when_the_service_stops() {
     let service = start(memory());
     let mut streams: Vec<_> = (0..5).map(|_| Stream::open(service.address)).collect();
     streams.iter_mut().for_each(|stream| assert!(stream.next().is_some()));
-    let stopped = Instant::now();
     service.stop();
     streams.iter_mut().for_each(|stream| while stream.next().is_some() {});
-    service.wait(Duration::from_secs(5));
-    assert!(stopped.elapsed() < Duration::from_secs(3), "{:?}", stopped.elapsed());
+    service.wait(TIMEOUT);
 }
 
 #[test]
@@ -134,7 +131,7 @@ fn counters_and_streams_are_metrics() {
     let open: Vec<_> = (0..3).map(|_| Stream::open(service.address)).collect();
     eventually(TIMEOUT, "a reading", || value("webui_hashes") == 42.0);
     assert_eq!((value("webui_coins"), value("webui_workers"), streams()), (1.0, 0.0, 3.0));
-    assert!((crate::now() - value("webui_last_reading_timestamp_seconds")).abs() < 5.0);
+    assert!((crate::now() - value("webui_last_reading_timestamp_seconds")).abs() < 30.0);
     drop(open);
     eventually(TIMEOUT, "the end of the streams", || streams() == 0.0);
 }

