@@ -80,6 +80,23 @@ fn hashes_that_redis_does_not_accept_before_the_timeout_are_logged_as_lost() {
 }
 
 #[test]
+fn without_time_for_the_final_flush_no_hash_that_redis_may_have_is_called_lost() {
+    let Some(redis) = Redis::start() else { return };
+    let (rng, hasher) = (Peer::rng(), Peer::hasher());
+    let mut worker = worker(&rng, &hasher, &redis.url(), &[NEVER, ("SHUTDOWN_TIMEOUT", "0s")]);
+    eventually(TIMEOUT, "some work is done", || hasher.hashes() > 0);
+    worker.terminate();
+    assert!(worker.wait(TIMEOUT).success());
+    let lines = worker.lines();
+    let report = lines.iter().find(|line| line.contains(" lost"));
+    let expected = format!(" ERROR {} hashes and ", hasher.hashes());
+    match report {
+        Some(line) => assert!(line.contains(&expected) && line.contains(" may be lost"), "{line}"),
+        None => assert_eq!(redis.hashes(), hasher.hashes()),
+    }
+}
+
+#[test]
 fn a_redis_that_hangs_does_not_delay_the_shutdown() {
     let Some(redis) = Redis::start() else { return };
     let (rng, hasher) = (Peer::rng(), Peer::hasher());
