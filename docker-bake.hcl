@@ -6,7 +6,7 @@
 variable "REGISTRY" { default = "" }
 variable "TAG" { default = "" }
 
-# If set, the only platform; then the images have no attestations and annotations, which some builders lack.
+# If set, only this platform is built, without attestations and annotations, which some builders do not support.
 variable "PLATFORM" { default = "" }
 platforms    = ["linux/amd64", "linux/arm64", "linux/arm/v7"]
 attestations = ["type=sbom", "type=provenance,mode=max"]

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Clones the repository as Git for Windows does by default, and tests that its scripts still run on Linux.
+# Clones the last commit as Git for Windows does by default, and tests that the scripts keep their line endings.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . tests/lib.sh
 
-git rev-parse --git-dir >/dev/null 2>&1 || skip "this folder is not a clone"
+git rev-parse --git-dir >/dev/null 2>&1 || skip "this folder is not a Git repository"
 
 clone=$scratch/clone
 as_on_windows() { git clone -q -c core.autocrlf=true -c core.eol=crlf . "$clone"; }

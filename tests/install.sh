@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tests scripts/install-packages with stand-ins for apt-get and sudo, so that nothing is installed.
+# Tests scripts/install-packages with stubs of apt-get and sudo, so that nothing is installed.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . tests/lib.sh
@@ -32,6 +32,6 @@ waits_for_the_lock() {
 shows_the_error() { ! installs 0 no-such-package && grep -q "Unable to locate package" "$scratch/output"; }
 
 check "a package is installed" installs 0 hello
-check "the lock of the package manager is awaited" waits_for_the_lock
+check "installing waits for the lock of the package manager" waits_for_the_lock
 check "an error is shown" shows_the_error
 [ $failures = 0 ]

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the images with fewer threads than they need, and takes the rest from them while they run.
+# Tests that the images report a limit of processes that is too low for them, and start no further thread while they run.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . tests/docker.sh
@@ -9,7 +9,7 @@ reports_limit() {
   local name=$1 component=$2
   shift 2
   start "$name" --network none "$@" "$REGISTRY/$component:$TAG" || return
-  [ "$(timeout 10 docker wait "$run-$name")" = 2 ] && logged "$name" "error: THREADS: the" &&
+  [ "$(timeout 10 docker wait "$run-$name")" = 2 ] && logged "$name" "error: THREADS: cannot start" &&
     logged "$name" "limit of processes" && [ "$(docker logs "$run-$name" 2>&1 | wc -l)" = 1 ]
 }
 
@@ -24,10 +24,10 @@ application() {
       "$REGISTRY/$component:$TAG" || return
   done
 }
-# No thread can be started from now on: their number is above the limit.
-allow_no_thread() { docker update --pids-limit 1 "$run-$1" >/dev/null; }
+# Sets the limit below the current number of threads, so that no new one can start.
+forbid_new_threads() { docker update --pids-limit 1 "$run-$1" >/dev/null; }
 count() { get webui 80 /json | hashes; }
-mines_on() { local before; before=$(count) && within 20 is_above $((before + 10)); }
+keeps_mining() { local before; before=$(count) && within 20 is_above $((before + 10)); }
 is_above() { local now; now=$(count) && [ "${now:-0}" -gt "$1" ]; }
 # Reads twenty files at once, which one thread does for all of them.
 pages_at_once() {
@@ -38,15 +38,15 @@ pages_at_once() {
 is_alive() { [ "$(state "$1" '{{.State.Running}} {{.RestartCount}}')" = "true 0" ]; }
 
 for component in "${components[@]}"; do
-  check "$component with one thread too few exits with 2 and names THREADS" \
+  check "$component with --pids-limit 1 exits with 2 and names THREADS" \
     reports_limit "few-$component" "$component" --pids-limit 1
 done
-check "rng with two processes exits with 2 and names THREADS" reports_limit two rng --pids-limit 2 -e THREADS=2
-check "rng with 64 of 50 threads exits with 2 and names THREADS" reports_limit many rng --pids-limit 50 -e THREADS=64
+check "rng with --pids-limit 2 and THREADS=2 exits with 2 and names THREADS" reports_limit two rng --pids-limit 2 -e THREADS=2
+check "rng with --pids-limit 50 and THREADS=64 exits with 2 and names THREADS" reports_limit many rng --pids-limit 50 -e THREADS=64
 check "the containers start" application
 check "they mine" within 20 mines get webui 80 /json
-check "no further thread is allowed" each allow_no_thread
-check "they still mine" mines_on
+check "no further thread is allowed" each forbid_new_threads
+check "they still mine" keeps_mining
 check "twenty pages at once are served" pages_at_once
 check "all of them are alive" each is_alive
 [ $failures = 0 ]

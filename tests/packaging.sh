@@ -57,9 +57,10 @@ import sys, hcl2
 kind, *path = sys.argv[1:]
 value = hcl2.load(open("docker-bake.hcl"))[kind]
 if path:
-    value = next(block for block in value if f'"{path[0]}"' in block)[f'"{path.pop(0)}"']
-for key in path:
-    value = value[key]
+    name, *keys = path
+    value = next(block[f'"{name}"'] for block in value if f'"{name}"' in block)
+    for key in keys:
+        value = value[key]
 print(*(item.strip('"') for item in value))
 PYTHON
 }

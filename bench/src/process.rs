@@ -44,7 +44,7 @@ pub(crate) fn path(name: &str) -> Result<PathBuf> {
     let path = Path::new(&own_path()?).with_file_name(name);
     ensure!(
         path.exists(),
-        "{} is missing; run `cargo build --profile image` first",
+        "{} is missing; run `cargo build --profile image && cargo run --profile image -p bench`",
         path.display()
     );
     Ok(path)

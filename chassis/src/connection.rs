@@ -35,7 +35,8 @@ const GRACE: Duration = Duration::from_millis(500);
 /// Requests that an HTTP/1.1 client close its connection; HTTP/2 uses GOAWAY.
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
-/// Requests at once on one HTTP/2 connection.
+/// Maximum number of concurrent requests on one HTTP/2 connection: as many as a worker has loops
+/// at its highest speed.
 const MAX_STREAMS: u32 = 256;
 
 /// Bytes of one request's body that an HTTP/2 client may send before the service reads them.
@@ -137,19 +138,15 @@ impl Connections {
         let shutdown = self.shutdown.clone();
         let is_http2 = request.version() == Version::HTTP_2;
         let permit = is_http2.then(|| self.responses.clone().try_acquire_owned());
-        let permit = match permit.transpose() {
-            Ok(permit) => permit,
-            // Without a body, which a client that does not read would leave in memory.
-            Err(_) => {
-                let response = StatusCode::SERVICE_UNAVAILABLE.into_response();
-                let response =
-                    response.map(|body| TrackedBody::new(body, activity, in_flight, None));
-                return Either::Left(ready(Ok(response)));
-            }
+        let Ok(permit) = permit.transpose() else {
+            // It has no body, because a client that does not read would keep it in memory.
+            let response = StatusCode::SERVICE_UNAVAILABLE.into_response();
+            let response = response.map(|body| TrackedBody::new(body, activity, in_flight, None));
+            return Either::Left(ready(Ok(response)));
         };
         request.extensions_mut().insert(ConnectInfo(client));
         let mut router = self.router.clone();
-        // Boxed, because refused requests, of which clients may send many, would have its size.
+        // Boxed, or a refused request would take as much memory as an accepted one.
         Either::Right(Box::pin(async move {
             let mut response = router.call(request).await?;
             if !is_http2 && shutdown.is_stopping() {

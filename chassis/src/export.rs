@@ -41,7 +41,7 @@ const CHOICES: [(&str, &str); 4] = [
     ),
 ];
 
-/// A variable of the environment; an empty one counts as unset.
+/// A variable of the environment, trimmed; an empty one counts as unset.
 fn variable(name: &str) -> Option<String> {
     let value = env::var(name).ok()?.trim().to_owned();
     Some(value).filter(|value| !value.is_empty())

@@ -71,15 +71,14 @@ impl Limits {
     }
 }
 
-/// Open files of a process that macOS always allows, whatever the limit says: its `OPEN_MAX`.
+/// The highest limit of open files that macOS accepts: its `OPEN_MAX`.
 const MACOS_FILES: u64 = 10_240;
 
 /// Lets the process open as many files as the host allows.
 pub(crate) fn raise_file_limit() {
     let maximum = getrlimit(Resource::Nofile).maximum;
     let current = match cfg!(target_os = "macos") {
-        // macOS refuses a higher limit.
-        true => Some(maximum.unwrap_or(MACOS_FILES).min(MACOS_FILES)),
+        true => Some(maximum.map_or(MACOS_FILES, |maximum| maximum.min(MACOS_FILES))),
         false => maximum,
     };
     // Ignores errors: with fewer files, the service only has fewer connections.

@@ -30,9 +30,8 @@ impl fmt::Display for SettingError {
 
 impl Error for SettingError {}
 
-/// Parses arguments, and the environment without the white space around a value, where an empty
-/// value counts as unset. Prints help and version itself. Fails with one line that names the
-/// setting.
+/// Parses arguments and environment variables. Trims the variables and ignores empty ones. Prints
+/// help and version itself. Fails with one line that names the setting.
 pub fn parse<S: Parser>(
     command: clap::Command,
     args: impl IntoIterator<Item = OsString>,
@@ -41,7 +40,7 @@ pub fn parse<S: Parser>(
         let Some(value) = arg.get_env().and_then(std::env::var_os) else { return arg };
         match value.to_str().map(str::trim) {
             Some("") => arg.env(None),
-            // clap cannot change the value of a variable; help must not show it as the default.
+            // clap cannot trim a variable, so the trimmed value becomes a hidden default.
             Some(trimmed) if trimmed.len() < value.len() => {
                 arg.env(None).default_value(trimmed.to_owned()).hide_default_value(true)
             }
@@ -82,13 +81,15 @@ fn first_paragraph(message: &str) -> String {
 /// Parses a duration of at most a year.
 pub fn parse_duration(value: &str) -> Result<Duration, String> {
     let example = "100ms, 2s or 1m30s";
-    if value.contains('M') {
-        return Err(invalid_value(value, "clear: M may mean minutes or months", example));
+    // humantime would read months.
+    if value.ends_with('M') {
+        let ambiguous = format!("'{value}' is ambiguous: M may mean minutes or months");
+        return Err(format!("{ambiguous}; right would be {example}"));
     }
     let duration = humantime::parse_duration(value).ok();
     duration
         .filter(|&duration| duration <= YEAR)
-        .ok_or_else(|| invalid_value(value, "a length of time up to 365d", example))
+        .ok_or_else(|| invalid_value(value, "a duration of at most 365d", example))
 }
 
 /// Parses a number of bytes.

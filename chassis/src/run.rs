@@ -16,8 +16,8 @@ use crate::{
     trace,
 };
 
-/// Reads the settings from the command line and the environment, where an empty value counts as
-/// unset, runs a program with them on this number of threads, by default one for each core, and
+/// Reads the settings from the command line and the environment, where a value is trimmed, and an empty one
+/// counts as unset, runs a program with them on this number of threads, by default one for each core, and
 /// ends the process. Prints help and version itself; an invalid value ends it as [`exit`]
 /// documents.
 pub fn run<S: Parser, F: Future<Output = anyhow::Result<()>>>(
@@ -43,14 +43,15 @@ fn runtime(threads: Option<NonZero<u16>>) -> anyhow::Result<Runtime> {
         1 => (Builder::new_current_thread(), 0),
         _ => (Builder::new_multi_thread(), threads),
     };
-    // One more reads files and resolves names.
-    ensure_threads(worker_threads + 1).map_err(|error| {
+    // One more: the blocking thread, which reads files and resolves names.
+    let count = worker_threads + 1;
+    ensure_threads(count).map_err(|error| {
+        let fewer = if worker_threads > 0 { " or set THREADS=1" } else { "" };
         SettingError::new(format!(
-            "THREADS: the {threads} threads of the runtime cannot be started, because the limit of \
-             processes is too low: {error}; right would be a higher limit, or THREADS=1"
+            "THREADS: cannot start {count} threads: {error}; raise the limit of processes{fewer}"
         ))
     })?;
-    // Without a thread for files and names, the runtime panics if it cannot start one.
+    // The blocking thread starts now and stays: tokio panics if it cannot start its first one later.
     builder.worker_threads(threads).thread_keep_alive(Duration::MAX).enable_all();
     let runtime = builder.build()?;
     runtime.block_on(runtime.spawn_blocking(|| ()))?;

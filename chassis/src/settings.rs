@@ -44,7 +44,7 @@ pub struct Settings {
 #[group(skip)]
 pub struct Service {
     /// Address of the admin endpoints /healthz, /readyz, /version and /metrics. In a container, set
-    /// the variable: the health check reads it, but not the flags of the service.
+    /// the variable: the health check does not see the flags of the service.
     #[arg(long, env, default_value = "[::]:9000", value_parser = parse_address)]
     pub admin_listen: SocketAddr,
     /// Settings of every process.

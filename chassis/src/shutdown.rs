@@ -49,7 +49,7 @@ impl Shutdown {
         // SIGINT for Ctrl-C and SIGHUP when it closes; container engines and Kubernetes send SIGTERM.
         let mut sigint = signal(SignalKind::interrupt())?;
         let mut sigterm = signal(SignalKind::terminate())?;
-        // Under `nohup`, the process ignores SIGHUP.
+        // A handler would undo `nohup`.
         let mut sighup = match ignores_sighup() {
             true => None,
             false => Some(signal(SignalKind::hangup())?),
@@ -115,13 +115,13 @@ impl Shutdown {
     }
 }
 
-/// Whether the process was started with SIGHUP ignored, which only Linux reports.
+/// Whether the process ignores SIGHUP, as under `nohup`. Always false outside Linux.
 ///
 /// Source: proc_pid_status(5), <https://man7.org/linux/man-pages/man5/proc_pid_status.5.html>.
 fn ignores_sighup() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    // The lowest bit is that of signal 1, which is SIGHUP.
+    // Bit 0 stands for signal 1, SIGHUP.
     ignored.is_some_and(|mask| mask & 1 == 1)
 }

@@ -40,8 +40,8 @@ pub fn export(service: &'static str, version: &str) -> Result<(), SettingError> 
     if let Some((exporter, resource)) = export::from_environment(service, version)? {
         ensure_threads(1).map_err(|error| {
             SettingError::new(format!(
-                "OTEL_EXPORTER_OTLP_ENDPOINT: the thread that exports spans cannot be started, \
-                 because the limit of processes is too low: {error}; right would be a higher limit"
+                "OTEL_EXPORTER_OTLP_ENDPOINT: cannot start the thread that exports spans: {error}; \
+                 raise the limit of processes"
             ))
         })?;
         let provider = SdkTracerProvider::builder();

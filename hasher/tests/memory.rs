@@ -66,7 +66,7 @@ fn large_batches_use_constant_memory() {
 }
 
 #[test]
-fn hasher_works_with_one_thread() {
+fn the_process_has_one_thread_more_than_the_runtime_has_workers() {
     let threads = |settings: &[(&str, &str)]| {
         let hasher = Process::service(env!("CARGO_BIN_EXE_hasher"), settings);
         assert_eq!(Client::get(hasher.address("LISTEN"), "/").status, 200);
@@ -74,7 +74,7 @@ fn hasher_works_with_one_thread() {
         let threads = status.lines().find_map(|line| line.strip_prefix("Threads:")).unwrap();
         threads.trim().parse::<u32>().unwrap()
     };
-    // The runtime has one more, which reads files and resolves names.
+    // The blocking thread reads files and resolves names. One worker thread is the main thread.
     assert_eq!(threads(&[("THREADS", "1")]), 2);
     assert_eq!(threads(&[("THREADS", "7")]), 9);
 }

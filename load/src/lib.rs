@@ -98,7 +98,7 @@ pub enum Output {
 
 fn parse_length(value: &str) -> Result<Duration, String> {
     let duration = chassis::parse_duration(value)?;
-    let zero = || chassis::invalid_value(value, "a length of time above 0s", "30s, 500ms or 2h");
+    let zero = || chassis::invalid_value(value, "a duration above 0s", "30s, 500ms or 2h");
     Some(duration).filter(|duration| !duration.is_zero()).ok_or_else(zero)
 }
 

@@ -83,29 +83,33 @@ impl FromStr for RedisUrl {
         let right = "right would be redis://redis:6379 or rediss://:password@host:6380/0";
         let info = url.into_connection_info().map_err(|_| format!("not a Redis URL; {right}"))?;
         if let Some(part) = ignored_part(url) {
-            return Err(format!(
-                "{part} has no effect, and the path selects the database; {right}"
-            ));
+            return Err(format!("{part} is not supported; {right}"));
         }
         let tcp = TcpSettings::default().set_nodelay(true);
-        // Only Linux has this timeout. Elsewhere the timeout of a response replaces the connection.
+        // Only Linux has TCP_USER_TIMEOUT. Elsewhere, a connection is replaced when a response times
+        // out.
         #[cfg(target_os = "linux")]
         let tcp = tcp.set_user_timeout(RESPONSE_TIMEOUT);
         Ok(Self(info.set_tcp_settings(tcp)))
     }
 }
 
-/// The part of a Redis URL that the client would silently ignore, without its value.
+/// The key of the query, or the fragment, that the Redis client would silently ignore. Omits the
+/// value, which may be a password.
 fn ignored_part(url: &str) -> Option<String> {
     let url = ::redis::parse_redis_url(url)?;
     let keys: &[&str] = match url.scheme().ends_with("unix") {
         true => &["protocol", "db", "user", "pass"],
         false => &["protocol"],
     };
-    let key = url.query_pairs().map(|(key, _)| key).find(|key| !keys.contains(&&**key));
-    // Only TLS has a fragment, which the client checks.
+    let mut query_keys = url.query_pairs().map(|(key, _)| key);
+    if let Some(key) = query_keys.find(|key| !keys.contains(&&**key)) {
+        let hint = if key == "db" { " (the path selects the database)" } else { "" };
+        return Some(format!("'?{key}='{hint}"));
+    }
+    // Only TLS URLs may have a fragment, which the client checks.
     let has_fragment = url.fragment().is_some() && !matches!(url.scheme(), "rediss" | "valkeys");
-    key.map(|key| format!("'?{key}='")).or_else(|| has_fragment.then(|| "'#'".to_owned()))
+    has_fragment.then(|| "'#'".to_owned())
 }
 
 impl fmt::Display for RedisUrl {

@@ -12,7 +12,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 pub struct Terminal(JoinHandle<Vec<u8>>);
 
 impl Terminal {
-    /// Opens a terminal, and returns its side of the program, for its stdout or stderr.
+    /// Opens a terminal. The file is the program's end, for its stdout or stderr.
     pub fn open() -> (Self, File) {
         let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&terminal).unwrap();
@@ -28,7 +28,7 @@ impl Terminal {
         (Self(reader), program)
     }
 
-    /// Waits until every copy of the program's side is closed, and returns what was written to it.
+    /// Waits until every copy of the program's end is closed, and returns what was written to it.
     pub fn received(self) -> String {
         String::from_utf8_lossy(&self.0.join().unwrap()).into_owned()
     }

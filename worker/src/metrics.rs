@@ -30,15 +30,17 @@ type Label = [(&'static str, &'static str); 1];
 /// The labels of a kind of error: the service that caused it, and the kind.
 type ErrorLabels = [(&'static str, &'static str); 2];
 
-/// The labels of an error of the store.
-const STORE_LABELS: ErrorLabels = [("peer", STORE_ERROR.0), ("kind", STORE_ERROR.1)];
-
 /// The peer and the kind of an error of the store, in metrics and reports.
 pub const STORE_ERROR: (&str, &str) = ("redis", "store");
 
+/// The labels of an error.
+fn labels((peer, kind): (&'static str, &'static str)) -> ErrorLabels {
+    [("peer", peer), ("kind", kind)]
+}
+
 /// The labels of an error of a request.
 fn classify(peer: Peer, kind: ErrorKind) -> ErrorLabels {
-    [("peer", peer.name()), ("kind", kind.name())]
+    labels((peer.name(), kind.name()))
 }
 
 impl Default for Metrics {
@@ -62,7 +64,7 @@ impl Metrics {
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         // Series start at zero, or the first error would not count as an increase.
-        metrics.errors.get_or_create_owned(&STORE_LABELS);
+        metrics.errors.get_or_create_owned(&labels(STORE_ERROR));
         for peer in Peer::ALL {
             metrics.stale_connections(peer);
             for kind in ErrorKind::ALL {
@@ -94,7 +96,7 @@ impl Metrics {
 
     /// Counts an error of the store.
     pub(crate) fn add_store_error(&self) {
-        self.errors.get_or_create(&STORE_LABELS).inc();
+        self.errors.get_or_create(&labels(STORE_ERROR)).inc();
     }
 
     /// Counts the requests to a peer that are sent again.

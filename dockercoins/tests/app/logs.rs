@@ -40,7 +40,7 @@ fn an_access_line_is_in_common_log_format() {
 fn a_terminal_with_colours_gets_them_and_others_do_not() {
     let log = |variables: &[(&str, &str)]| {
         let (terminal, stdout) = Terminal::open();
-        // No file can be there, so the program ends after the first lines of its log.
+        // This path cannot exist, so the program exits after a few lines of its log.
         let application = Command::new(path("dockercoins"))
             .args(["--webui-port=0", "--rng-port=0", "--hasher-port=0", "--admin-port=0"])
             .arg("--data=/dev/null/coins.redb")

@@ -11,8 +11,8 @@ use testkit::{Client, Process};
 /// How long an expected effect may take on a busy machine.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long a program may take to exit: less than `SHUTDOWN_TIMEOUT`, which ends what hangs. On an
-/// idle machine it takes a fifth of a second.
+/// Maximum time for a graceful exit: less than the default `SHUTDOWN_TIMEOUT` of 8 s, after which
+/// requests that hang are cut off.
 const SOON: Duration = Duration::from_secs(7);
 
 /// The services, each of which is a program.

@@ -93,11 +93,16 @@ fn a_service_rejects_an_invalid_setting_with_one_line_and_a_valid_example() {
         ("worker", &[], &[("COIN_PREFIX", "0A")], &["COIN_PREFIX", "'0A'", "0 or 0000"]),
         ("worker", &["--concurrency", "4\n"], &[], &["--concurrency", r"'4\n'", "1 or 10"]),
         ("worker", &[], &[("TIMEOUT", "1M")], &["TIMEOUT", "'1M'", "minutes or months", "1m30s"]),
-        ("worker", &[], &[("TIMEOUT", "400d")], &["TIMEOUT", "'400d'", "up to 365d"]),
-        ("load", &["--duration=400d"], &[], &["--duration", "'400d'", "up to 365d"]),
+        ("worker", &[], &[("TIMEOUT", "400d")], &["TIMEOUT", "'400d'", "at most 365d"]),
+        ("load", &["--duration=400d"], &[], &["--duration", "'400d'", "at most 365d"]),
         ("load", &["--duration=0s"], &[], &["--duration", "'0s'", "above 0s"]),
         ("load", &["--duration=1M"], &[], &["--duration", "'1M'", "minutes or months"]),
-        ("worker", &[], &[("REDIS_URL", "redis://h/?db=3")], &["'?db='", "the path", "6380/0"]),
+        (
+            "worker",
+            &[],
+            &[("REDIS_URL", "redis://h/?db=3")],
+            &["'?db='", "the path selects the database", "6380/0"],
+        ),
         ("worker", &[], &[("REDIS_URL", "redis://h/3#x")], &["'#'", "redis://redis:6379"]),
         ("dockercoins", &["--workers=0"], &[], &["--workers", "from 1 to 65535"]),
         ("dockercoins", &["--rngs=0"], &[], &["--rngs", "from 1 to 65535"]),
@@ -183,14 +188,14 @@ const SETTINGS: [&str; 18] = [
 ];
 
 #[test]
-fn white_space_around_a_variable_has_no_effect() {
+fn white_space_around_a_value_has_no_effect() {
     let process = service("worker", &[("CONCURRENCY", "4\n"), ("CONNECTIONS", " http2 ")]);
     let admin = process.address("ADMIN_LISTEN");
     eventually(TIMEOUT, "four loops", || metrics(admin)["worker_loops"] == 4.0);
 }
 
 #[test]
-fn every_program_reports_an_error_even_if_its_output_cannot_be_written() {
+fn every_program_exits_with_2_even_if_its_output_cannot_be_written() {
     for name in SERVICES.into_iter().chain(["dockercoins", "load"]) {
         let full = || File::options().write(true).open("/dev/full");
         // Only Linux has this device.

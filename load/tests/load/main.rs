@@ -62,12 +62,12 @@ fn error_line(errors: &str) -> &str {
     lines.next().unwrap_or_else(|| panic!("no error in:\n{errors}"))
 }
 
-/// A hasher that takes a second for its first response.
-fn slow_once(time: Duration) -> Peer {
+/// A hasher that delays its first response.
+fn slow_once(delay: Duration) -> Peer {
     let is_first = AtomicBool::new(true);
     Peer::open(move |peer: &Peer, body: &[u8], stream: &mut TcpStream| {
         if is_first.swap(false, Ordering::Relaxed) {
-            thread::sleep(time);
+            thread::sleep(delay);
         }
         peer::hash(peer, body, stream)
     })
@@ -110,7 +110,7 @@ fn a_load_is_healthy_whatever_its_settings() {
 // Only Linux reports the threads of a process.
 #[cfg(target_os = "linux")]
 #[test]
-fn one_loop_in_each_variant_takes_one_thread_unless_more_are_configured() {
+fn one_loop_in_each_variant_takes_one_worker_thread_unless_more_are_configured() {
     let Some(redis) = testkit::Redis::start() else { return };
     let (rng, hasher) = (Peer::rng(), Peer::hasher());
     let cores = std::thread::available_parallelism().unwrap().get();
@@ -127,7 +127,7 @@ fn one_loop_in_each_variant_takes_one_thread_unless_more_are_configured() {
         let before = redis.hashes();
         testkit::eventually(TIMEOUT, "the load counts", || redis.hashes() > before);
         let threads = metrics(load.address("ADMIN_LISTEN"))["process_threads"];
-        // Besides it, there is one that reads files and resolves names.
+        // Plus the blocking thread, which resolves names.
         assert_eq!(threads == 2.0, is_one, "{threads} threads with {settings:?}");
     }
 }

@@ -41,7 +41,7 @@ fn an_open_loop_ends_with_its_last_hash() {
     let settings = [("HASHES", "4"), ("RATE", "4"), ("CONCURRENCY", "64"), ("OUTPUT", "json")];
     let report = json(load(&rng, &hasher, &redis.url(), &settings)).1;
     assert_eq!((&report["hashes"], redis.hashes()), (&Value::from(4), 4));
-    // A second, without the 16 seconds until another unit of work has arrived for each loop.
+    // It ends after about a second. One more unit of work for each of the 64 loops would take 16.
     assert!((0.7..10.0).contains(&report["seconds"].as_f64().unwrap()), "{report}");
     assert_eq!(report["not_done"], 0);
 }
@@ -148,6 +148,7 @@ fn work_that_ends_after_the_warm_up_counts_whenever_it_started() {
 #[test]
 fn failed_work_of_the_warm_up_is_not_a_backlog_of_the_measurement() {
     let Some(redis) = Redis::start() else { return };
+    // Errors last until shortly after the warm-up.
     let first = OnceLock::new();
     let hasher = Peer::open(move |peer: &Peer, body: &[u8], stream: &mut TcpStream| {
         match first.get_or_init(Instant::now).elapsed() < Duration::from_millis(5200) {
@@ -161,7 +162,7 @@ fn failed_work_of_the_warm_up_is_not_a_backlog_of_the_measurement() {
         ("WARM_UP", "5s"),
         ("CONCURRENCY", "4"),
         ("OUTPUT", "json"),
-        // Work of the warm-up would have waited for up to five seconds.
+        // Units left over from the warm-up would have waited for up to five seconds.
         ("EXPECT", "hashes=40,unit.max<4s"),
     ];
     let (code, report, errors) = json(load(&Peer::rng(), &hasher, &redis.url(), &settings));

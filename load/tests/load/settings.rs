@@ -33,7 +33,7 @@ fn a_wrong_setting_is_one_line_with_a_right_value() {
         (&[("RATE", "1e9")], "50 or 1000"),
         (&[("EXPECT", "fast")], "p99<5ms"),
         (&[("DURATION", "soon")], "100ms, 2s or 1m30s"),
-        (&[("DURATION", "0s")], "a length of time above 0s"),
+        (&[("DURATION", "0s")], "a duration above 0s"),
         (&[("HASHES", "0")], "a whole number from 1"),
         (&[("HASHES", "1e3")], "a whole number from 1"),
         (&[("STALL_TIMEOUT", "never")], "STALL_TIMEOUT"),

@@ -59,7 +59,8 @@ fn an_event_is_sent_at_once_and_then_every_second() {
     let mut stream = Stream::open(service.address);
     let first = stream.next().unwrap();
     assert!(first.starts_with("<section") && first.contains(">42<"), "{first}");
-    // Without a wait for the next second, the fastest of five is much faster than that.
+    // A stream that waits for the next tick takes about a second. The fastest of five filters out
+    // noise.
     let took = (0..5).map(|_| {
         let opened = Instant::now();
         Stream::open(service.address).next().unwrap();
@@ -74,7 +75,7 @@ fn an_event_is_sent_at_once_and_then_every_second() {
     }
     let three = times[3] - times[0];
     assert!(three >= Duration::from_millis(2500), "three events in {three:?}");
-    assert!(took < three / 3, "{took:?} until the first of them, {three:?} for three more");
+    assert!(took < three / 6, "{took:?} until the first of them, {three:?} for three more");
 }
 
 #[test]

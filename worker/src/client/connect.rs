@@ -60,8 +60,8 @@ fn configured(stream: TcpStream) -> io::Result<TcpStream> {
     sockopt::set_tcp_keepidle(&stream, PROBE_INTERVAL)?;
     sockopt::set_tcp_keepintvl(&stream, PROBE_INTERVAL)?;
     sockopt::set_tcp_keepcnt(&stream, 2)?;
-    // Only Linux has a timeout for sent data, during which it sends no probes. Elsewhere `TIMEOUT`
-    // ends the request.
+    // While sent data is unacknowledged, there are no probes. Only Linux has a timeout for that;
+    // elsewhere, `TIMEOUT` ends the request.
     #[cfg(target_os = "linux")]
     sockopt::set_tcp_user_timeout(&stream, 2 * PROBE_INTERVAL.as_millis() as u32)?;
     Ok(stream)

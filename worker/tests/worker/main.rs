@@ -45,7 +45,7 @@ fn metrics_report_the_program() {
 // Only Linux reports the threads of a process.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_worker_with_one_loop_has_one_thread_unless_configured_otherwise() {
+fn a_worker_with_one_loop_has_one_worker_thread_unless_configured_otherwise() {
     let Some(redis) = Redis::start() else { return };
     let (rng, hasher) = (Peer::rng(), Peer::hasher());
     let cores = std::thread::available_parallelism().unwrap().get();
@@ -59,6 +59,7 @@ fn a_worker_with_one_loop_has_one_thread_unless_configured_otherwise() {
         let before = redis.hashes();
         eventually(TIMEOUT, "the worker counts", || redis.hashes() > before);
         let threads = metrics(worker.address("ADMIN_LISTEN"))["process_threads"];
+        // Plus the blocking thread, which resolves names.
         assert_eq!(threads == 2.0, is_single, "{threads} threads with {settings:?}");
     }
 }

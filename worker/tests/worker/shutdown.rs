@@ -61,7 +61,7 @@ fn the_final_flush_waits_until_redis_is_back() {
 }
 
 #[test]
-fn hashes_that_redis_does_not_accept_before_the_timeout_are_logged_as_lost() {
+fn hashes_that_redis_does_not_acknowledge_in_time_are_logged_as_possibly_lost() {
     let Some(mut redis) = Redis::start() else { return };
     let (rng, hasher) = (Peer::rng(), Peer::hasher());
     let settings = [NEVER, ("SHUTDOWN_TIMEOUT", "1s")];
@@ -80,7 +80,7 @@ fn hashes_that_redis_does_not_accept_before_the_timeout_are_logged_as_lost() {
 }
 
 #[test]
-fn without_time_for_the_final_flush_no_hash_that_redis_may_have_is_called_lost() {
+fn without_time_for_a_final_flush_hashes_are_logged_as_possibly_lost_or_are_in_redis() {
     let Some(redis) = Redis::start() else { return };
     let (rng, hasher) = (Peer::rng(), Peer::hasher());
     let mut worker = worker(&rng, &hasher, &redis.url(), &[NEVER, ("SHUTDOWN_TIMEOUT", "0s")]);
