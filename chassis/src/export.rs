@@ -41,10 +41,10 @@ const CHOICES: [(&str, &str); 4] = [
     ),
 ];
 
-/// A variable of the environment, trimmed; an empty one counts as unset.
+/// A variable of the environment; an empty one counts as unset. Not trimmed, because the library
+/// reads some of them itself.
 fn variable(name: &str) -> Option<String> {
-    let value = env::var(name).ok()?.trim().to_owned();
-    Some(value).filter(|value| !value.is_empty())
+    env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// The first of these variables that is set.

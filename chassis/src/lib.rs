@@ -42,7 +42,7 @@ pub use run::{exit, run};
 pub use server::{serve, serve_admin};
 pub use settings::{Action, Listen, LogFormat, Service, Settings};
 pub use shutdown::Shutdown;
-pub use telemetry::start_logs;
+pub use telemetry::{has_control_codes, start_logs};
 pub use timing::{ServedBy, ServerTiming, hostname, simulate};
 
 /// The version of every program, which the workspace gives to all its crates.

@@ -76,9 +76,9 @@ const MACOS_FILES: u64 = 10_240;
 
 /// Lets the process open as many files as the host allows.
 pub(crate) fn raise_file_limit() {
-    let maximum = getrlimit(Resource::Nofile).maximum;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let current = match cfg!(target_os = "macos") {
-        true => Some(maximum.map_or(MACOS_FILES, |maximum| maximum.min(MACOS_FILES))),
+        true => current.max(Some(maximum.map_or(MACOS_FILES, |maximum| maximum.min(MACOS_FILES)))),
         false => maximum,
     };
     // Ignores errors: with fewer files, the service only has fewer connections.

@@ -82,7 +82,8 @@ fn first_paragraph(message: &str) -> String {
 pub fn parse_duration(value: &str) -> Result<Duration, String> {
     let example = "100ms, 2s or 1m30s";
     // humantime would read months.
-    if value.ends_with('M') {
+    let mut units = value.split(|character: char| !character.is_alphabetic());
+    if units.any(|unit| unit == "M") {
         let ambiguous = format!("'{value}' is ambiguous: M may mean minutes or months");
         return Err(format!("{ambiguous}; right would be {example}"));
     }

@@ -35,6 +35,10 @@ pub fn run<S: Parser, F: Future<Output = anyhow::Result<()>>>(
     }
 }
 
+/// Maximum number of threads that read files and resolve names. They do not end while the process
+/// runs.
+const MAX_BLOCKING_THREADS: usize = 16;
+
 /// A runtime of one thread has no other threads to wake, which saves up to a third of its CPU time.
 fn runtime(threads: Option<NonZero<u16>>) -> anyhow::Result<Runtime> {
     let cores = || thread::available_parallelism().map_or(1, usize::from);
@@ -52,7 +56,8 @@ fn runtime(threads: Option<NonZero<u16>>) -> anyhow::Result<Runtime> {
         ))
     })?;
     // The blocking thread starts now and stays: tokio panics if it cannot start its first one later.
-    builder.worker_threads(threads).thread_keep_alive(Duration::MAX).enable_all();
+    builder.worker_threads(threads).max_blocking_threads(MAX_BLOCKING_THREADS);
+    builder.thread_keep_alive(Duration::MAX).enable_all();
     let runtime = builder.build()?;
     runtime.block_on(runtime.spawn_blocking(|| ()))?;
     Ok(runtime)

@@ -2,7 +2,8 @@
 //! ends the process at once.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, IsTerminal},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -115,7 +116,8 @@ impl Shutdown {
     }
 }
 
-/// Whether the process ignores SIGHUP, as under `nohup`. Always false outside Linux.
+/// Whether the process ignores SIGHUP, as under `nohup`. Other systems than Linux do not report it;
+/// there, a process without a terminal keeps the disposition that it has.
 ///
 /// Source: proc_pid_status(5), <https://man7.org/linux/man-pages/man5/proc_pid_status.5.html>.
 fn ignores_sighup() -> bool {
@@ -123,5 +125,8 @@ fn ignores_sighup() -> bool {
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     // Bit 0 stands for signal 1, SIGHUP.
-    ignored.is_some_and(|mask| mask & 1 == 1)
+    ignored.map_or_else(
+        || !io::stdout().is_terminal() && !io::stderr().is_terminal(),
+        |mask| mask & 1 == 1,
+    )
 }

@@ -35,8 +35,8 @@ pub fn start_logs(
         let ours = ["chassis", "store", "rng", "hasher", "worker", "webui", "load", "dockercoins"];
         filter = filter.with_targets(ours.map(|name| (name, LevelFilter::DEBUG)));
     }
-    let has_colours = env::var_os("TERM").is_some_and(|term| term != "dumb")
-        && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let has_colours =
+        has_control_codes() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     // An error of the writer has no other place to go: stderr may fail in the same way.
     let logs = layer()
         .with_ansi(is_terminal && has_colours)
@@ -54,6 +54,11 @@ pub fn start_logs(
     };
     let _ = tracing_subscriber::registry().with(logs.with_filter(filter)).try_init();
     Ok(())
+}
+
+/// Whether a terminal of this process knows control codes, such as those for colours.
+pub fn has_control_codes() -> bool {
+    env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
 }
 
 fn filter(rust_log: &str) -> Result<Targets, SettingError> {

@@ -1,6 +1,6 @@
 //! DockerCoins on a laptop: one command, one process.
 
-use std::{io::Write, net::Ipv4Addr};
+use std::{io::Write, net::Ipv4Addr, num::NonZero};
 
 use anyhow::Result;
 use chassis::{Action, LogFormat, trace};
@@ -20,7 +20,9 @@ struct Settings {
 }
 
 fn main() {
-    chassis::run(|settings: &Settings| settings.shared.threads, run)
+    // A health check needs no second thread.
+    let one = |settings: &Settings| settings.action.map(|_| NonZero::<u16>::MIN);
+    chassis::run(|settings: &Settings| one(settings).or(settings.shared.threads), run)
 }
 
 async fn run(mut settings: Settings) -> Result<()> {

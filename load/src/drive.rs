@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::Result;
 use chassis::Shutdown;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::{
@@ -30,19 +31,20 @@ const RETRY_DELAY: Duration = Duration::from_millis(100);
 /// Time between two errors in the log; the report counts all of them.
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Generates a load until its end, until it stalls, or until the process is to stop.
+/// Generates a load until its end, until it stalls, or until the process is to stop. Fails when no
+/// thread can be started.
 pub(crate) async fn run(
     profile: &LoadProfile,
     worker: Arc<Worker<Client>>,
     terminal: Terminal,
     shutdown: &Shutdown,
-) -> Report {
+) -> Result<Report> {
     let record = Record::new(profile.warm_up);
     let batch = worker.settings().batch.get().into();
     let load = Arc::new(Load {
         profile: profile.clone(),
         worker: worker.clone(),
-        schedule: Schedule::new(profile, batch, record.start),
+        schedule: Schedule::new(profile, batch, record.start)?,
         record: record.into(),
         last_logged: Mutex::default(),
         stall: OnceLock::new(),
@@ -52,7 +54,7 @@ pub(crate) async fn run(
     let running = worker.run_with_heartbeat(running, &shutdown.stop, shutdown.timeout);
     let (stats, unflushed) = running.await;
     let data = mem::take(&mut load.record().data);
-    Report::new(worker.settings(), profile, data, stats, unflushed)
+    Ok(Report::new(worker.settings(), profile, data, stats, unflushed))
 }
 
 /// The state that the loops of a load share.

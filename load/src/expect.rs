@@ -59,7 +59,7 @@ fn parse(text: &str) -> Option<Expectation> {
         _ => return None,
     };
     let (quantity, bound) = (quantity(text[..start].trim())?, text[end..].trim());
-    let time = || Some(humantime::parse_duration(bound).ok()?.as_secs_f64());
+    let time = || Some(chassis::parse_duration(bound).ok()?.as_secs_f64());
     let number = || bound.parse().ok().filter(|bound: &f64| bound.is_finite());
     let bound = match quantity {
         Quantity::Latency(..) => time()?,

@@ -168,7 +168,7 @@ fn with_flags(flags: &str) -> Result<Variant, SettingError> {
 
 /// Measures each variant with the workers that `build` makes, and prints the report on stdout.
 /// Fails when the load stalled or was interrupted, when an expectation is violated, or when redis
-/// has not accepted all the work.
+/// has not acknowledged all the work.
 pub async fn run(
     settings: &Settings,
     variants: &[(&Variant, Store)],
@@ -182,7 +182,7 @@ pub async fn run(
     let mut reports = Vec::new();
     for (variant, store) in variants.iter().cycle().take(turns) {
         let worker = build(variant, store.clone())?;
-        let report = drive::run(&variant.profile, worker, terminal, shutdown).await;
+        let report = drive::run(&variant.profile, worker, terminal, shutdown).await?;
         let is_stalled = report.run.stall.is_some();
         reports.push(report);
         if is_stalled || shutdown.stop.is_cancelled() {

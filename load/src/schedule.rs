@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chassis::SettingError;
 use tokio::{
     sync::{Mutex, Semaphore},
     time::sleep_until,
@@ -46,8 +47,12 @@ struct Arrivals {
 }
 
 impl Schedule {
-    /// The schedule of a load whose warm-up ends at `start`.
-    pub(crate) fn new(profile: &LoadProfile, batch: u64, start: Instant) -> Self {
+    /// The schedule of a load whose warm-up ends at `start`. Fails when no thread can be started.
+    pub(crate) fn new(
+        profile: &LoadProfile,
+        batch: u64,
+        start: Instant,
+    ) -> Result<Self, SettingError> {
         let end = profile.duration.map(|duration| start + duration);
         let arrivals = profile.rate.map(|rate| {
             let rate = rate / batch as f64;
@@ -57,10 +62,14 @@ impl Schedule {
         if let Some(phases) = &arrivals {
             let phases = phases.each_ref().map(Arc::downgrade);
             // A thread, because timers of the runtime are late by up to a millisecond.
-            thread::spawn(move || phases.iter().for_each(arrive));
+            let clock = thread::Builder::new().spawn(move || phases.iter().for_each(arrive));
+            clock.map_err(|error| {
+                let reason = "cannot start the thread that schedules the units of work";
+                SettingError::new(format!("RATE: {reason}: {error}; raise the limit of processes"))
+            })?;
         }
         let remaining = profile.hashes.map(|hashes| AtomicU64::new(hashes.get().div_ceil(batch)));
-        Self { start, end, remaining, arrivals }
+        Ok(Self { start, end, remaining, arrivals })
     }
 
     /// Waits until the next unit of work may start, and returns its intended start; none after the

@@ -1,7 +1,6 @@
 //! Log lines on stderr and, if that is a terminal, a status line below them.
 
 use std::{
-    env,
     io::{self, IsTerminal, Write},
     pin::pin,
     time::Duration,
@@ -25,8 +24,7 @@ pub struct Terminal {
 impl Terminal {
     /// The stderr of this process.
     pub fn stderr() -> Self {
-        let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Self { is_interactive: io::stderr().is_terminal() && !is_dumb }
+        Self { is_interactive: io::stderr().is_terminal() && chassis::has_control_codes() }
     }
 
     /// Runs a future and, on a terminal, shows its status meanwhile.

@@ -94,8 +94,7 @@ impl FromStr for RedisUrl {
     }
 }
 
-/// The key of the query, or the fragment, that the Redis client would silently ignore. Omits the
-/// value, which may be a password.
+/// The part of a Redis URL that the client would silently ignore.
 fn ignored_part(url: &str) -> Option<String> {
     let url = ::redis::parse_redis_url(url)?;
     let keys: &[&str] = match url.scheme().ends_with("unix") {
@@ -104,12 +103,19 @@ fn ignored_part(url: &str) -> Option<String> {
     };
     let mut query_keys = url.query_pairs().map(|(key, _)| key);
     if let Some(key) = query_keys.find(|key| !keys.contains(&&**key)) {
-        let hint = if key == "db" { " (the path selects the database)" } else { "" };
-        return Some(format!("'?{key}='{hint}"));
+        // An unknown key may be a part of a password.
+        let known = key == "db";
+        let hint = "'?db=' (the path selects the database)";
+        return Some(if known { hint } else { "a query" }.to_owned());
     }
     // Only TLS URLs may have a fragment, which the client checks.
     let has_fragment = url.fragment().is_some() && !matches!(url.scheme(), "rediss" | "valkeys");
-    has_fragment.then(|| "'#'".to_owned())
+    let has_user_alone = !url.username().is_empty() && url.password().is_none();
+    match (has_fragment, has_user_alone) {
+        (true, _) => Some("'#'".to_owned()),
+        (_, true) => Some("a user without a password".to_owned()),
+        _ => None,
+    }
 }
 
 impl fmt::Display for RedisUrl {

@@ -104,6 +104,9 @@ fn a_service_rejects_an_invalid_setting_with_one_line_and_a_valid_example() {
             &["'?db='", "the path selects the database", "6380/0"],
         ),
         ("worker", &[], &[("REDIS_URL", "redis://h/3#x")], &["'#'", "redis://redis:6379"]),
+        ("worker", &[], &[("REDIS_URL", "redis://me@h")], &["a user without", ":password@host"]),
+        ("load", &["--duration=1s", "--expect=p99<1M"], &[], &["p99<1M"]),
+        ("worker", &[], &[("TIMEOUT", "1M30s")], &["TIMEOUT", "minutes or months"]),
         ("dockercoins", &["--workers=0"], &[], &["--workers", "from 1 to 65535"]),
         ("dockercoins", &["--rngs=0"], &[], &["--rngs", "from 1 to 65535"]),
         ("dockercoins", &["--webui-port=x"], &[], &["--webui-port", "'x'", "8000"]),
@@ -125,6 +128,8 @@ fn a_password_in_an_invalid_url_is_never_shown() {
         "redis:s3cret@redis",
         "s3cret@redis:6379",
         "redis://:s3c#ret@s3cret@redis:6379/x",
+        "redis://me:12?s3cret@redis",
+        "redis://s3cret@redis",
     ] {
         let words = ["redis://redis:6379"];
         for name in ["worker", "webui"] {

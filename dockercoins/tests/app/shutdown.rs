@@ -14,7 +14,7 @@ use crate::programs::{
     NO_REDIS, SERVICES, TIMEOUT, application, assert_ends_soon, path, send_fifty_requests, service,
 };
 
-const SIGNALS: [fn(&Process); 2] = [Process::terminate, Process::interrupt];
+const SIGNALS: [fn(&Process); 3] = [Process::terminate, Process::interrupt, Process::hang_up];
 
 #[test]
 fn rng_responds_to_its_whole_queue_and_exits() {

@@ -63,6 +63,25 @@ fn a_load_whose_peer_is_dead_gives_up() {
     }
 }
 
+// Only Linux has a device that is always full.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_load_whose_report_cannot_be_written_fails() {
+    let Some(redis) = Redis::start() else { return };
+    let (rng, hasher) = (Peer::rng(), Peer::hasher());
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let status = std::process::Command::new(env!("CARGO_BIN_EXE_load"))
+        .args(["--hashes", "1", "--delay", "0s", "--redis-url", &redis.url()])
+        .args(["--rng-url", &rng.url(), "--hasher-url", &hasher.url()])
+        .env_clear()
+        .envs(testkit::FREE_PORTS)
+        .stdout(full.try_clone().unwrap())
+        .stderr(full)
+        .status();
+    assert_eq!(status.unwrap().code(), Some(1));
+    assert_eq!(redis.hashes(), 1);
+}
+
 #[test]
 fn a_load_whose_coins_have_no_room_because_redis_is_dead_gives_up() {
     let (rng, hasher) = (Peer::open(random_blocks(1000)), Peer::open(hash_blocks));

@@ -140,6 +140,8 @@ fn a_request_to_a_peer_that_hangs_fails_after_the_timeout() {
     assert_no_panic(&worker);
 }
 
+// Only on Linux, a short backlog makes a listener silent.
+#[cfg(target_os = "linux")]
 #[test]
 fn a_connection_to_an_unresponsive_host_fails_after_two_seconds() {
     let Some(redis) = Redis::start() else { return };
