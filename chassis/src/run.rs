@@ -16,10 +16,13 @@ use crate::{
     trace,
 };
 
-/// Reads the settings from the command line and the environment, where a value is trimmed, and an empty one
-/// counts as unset, runs a program with them on this number of threads, by default one for each core, and
-/// ends the process. Prints help and version itself; an invalid value ends it as [`exit`]
-/// documents.
+/// Maximum number of threads that read files and resolve names. Once started, they stay until the
+/// process ends.
+const MAX_BLOCKING_THREADS: usize = 16;
+
+/// Reads the settings from the command line and the environment, as [`parse`] does, runs a program
+/// with them on this number of threads, by default one for each core, and ends the process. Prints
+/// help and version itself; an invalid value ends it as [`exit`] documents.
 pub fn run<S: Parser, F: Future<Output = anyhow::Result<()>>>(
     threads: impl FnOnce(&S) -> Option<NonZero<u16>>,
     program: impl FnOnce(S) -> F,
@@ -34,10 +37,6 @@ pub fn run<S: Parser, F: Future<Output = anyhow::Result<()>>>(
         }),
     }
 }
-
-/// Maximum number of threads that read files and resolve names. They do not end while the process
-/// runs.
-const MAX_BLOCKING_THREADS: usize = 16;
 
 /// A runtime of one thread has no other threads to wake, which saves up to a third of its CPU time.
 fn runtime(threads: Option<NonZero<u16>>) -> anyhow::Result<Runtime> {

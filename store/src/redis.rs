@@ -95,26 +95,23 @@ impl FromStr for RedisUrl {
 }
 
 /// The part of a Redis URL that the client would silently ignore.
-fn ignored_part(url: &str) -> Option<String> {
+fn ignored_part(url: &str) -> Option<&'static str> {
     let url = ::redis::parse_redis_url(url)?;
     let keys: &[&str] = match url.scheme().ends_with("unix") {
         true => &["protocol", "db", "user", "pass"],
         false => &["protocol"],
     };
-    let mut query_keys = url.query_pairs().map(|(key, _)| key);
-    if let Some(key) = query_keys.find(|key| !keys.contains(&&**key)) {
-        // An unknown key may be a part of a password.
-        let known = key == "db";
-        let hint = "'?db=' (the path selects the database)";
-        return Some(if known { hint } else { "a query" }.to_owned());
-    }
-    // Only TLS URLs may have a fragment, which the client checks.
-    let has_fragment = url.fragment().is_some() && !matches!(url.scheme(), "rediss" | "valkeys");
-    let has_user_alone = !url.username().is_empty() && url.password().is_none();
-    match (has_fragment, has_user_alone) {
-        (true, _) => Some("'#'".to_owned()),
-        (_, true) => Some("a user without a password".to_owned()),
-        _ => None,
+    let has_tls = matches!(url.scheme(), "rediss" | "valkeys");
+    match url.query_pairs().find(|(key, _)| !keys.contains(&&**key)) {
+        Some((key, _)) if key == "db" => Some("'?db=' (the path selects the database)"),
+        // Not shown, because it may be a part of a password.
+        Some(_) => Some("its query"),
+        // With TLS, the client checks the fragment.
+        None if !has_tls && url.fragment().is_some() => Some("'#'"),
+        None if !url.username().is_empty() && url.password().is_none() => {
+            Some("a user without a password")
+        }
+        None => None,
     }
 }
 

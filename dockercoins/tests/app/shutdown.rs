@@ -1,6 +1,7 @@
 //! Every program exits on a signal, after it has responded to every accepted request.
 
 use std::{
+    fs,
     io::Read,
     net::TcpListener,
     process::Command,
@@ -14,11 +15,26 @@ use crate::programs::{
     NO_REDIS, SERVICES, TIMEOUT, application, assert_ends_soon, path, send_fifty_requests, service,
 };
 
-const SIGNALS: [fn(&Process); 3] = [Process::terminate, Process::interrupt, Process::hang_up];
+/// The signals that end a program gracefully.
+fn signals() -> Vec<fn(&Process)> {
+    let mut signals: Vec<fn(&Process)> = vec![Process::terminate, Process::interrupt];
+    if heeds_sighup() {
+        signals.push(Process::hang_up);
+    }
+    signals
+}
+
+/// Whether a program that is started here handles SIGHUP. Under `nohup`, it does not; systems other
+/// than Linux do not report this.
+fn heeds_sighup() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).unwrap() & 1 == 0)
+}
 
 #[test]
 fn rng_responds_to_its_whole_queue_and_exits() {
-    for signal in SIGNALS {
+    for signal in signals() {
         let mut rng = service("rng", &[]);
         let clients = send_fifty_requests(rng.address("LISTEN"), "GET /32", b"");
         rng.wait_for("\"GET /32 HTTP/1.1\" 200", TIMEOUT);
@@ -32,7 +48,7 @@ fn rng_responds_to_its_whole_queue_and_exits() {
 
 #[test]
 fn hasher_responds_to_all_requests_and_exits_despite_a_long_delay() {
-    for signal in SIGNALS {
+    for signal in signals() {
         let mut hasher = service("hasher", &[("DELAY", "1h")]);
         let clients = send_fifty_requests(hasher.address("LISTEN"), "POST /", b"abc");
         assert_ends_soon("hasher", &mut hasher, signal);
@@ -48,7 +64,7 @@ fn hasher_responds_to_all_requests_and_exits_despite_a_long_delay() {
 fn webui_responds_to_all_requests_and_exits_even_if_redis_hangs() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("redis://{}", silent.local_addr().unwrap());
-    for signal in SIGNALS {
+    for signal in signals() {
         let mut webui = service("webui", &[("REDIS_URL", &url)]);
         let mut clients = send_fifty_requests(webui.address("LISTEN"), "GET /json", b"");
         let pages = send_fifty_requests(webui.address("LISTEN"), "GET /index.html", b"");
@@ -65,7 +81,7 @@ fn webui_responds_to_all_requests_and_exits_even_if_redis_hangs() {
 #[test]
 fn webui_responds_to_all_requests_and_exits() {
     let Some(redis) = Redis::start() else { return };
-    for signal in SIGNALS {
+    for signal in signals() {
         let mut webui = service("webui", &[("REDIS_URL", &redis.url())]);
         let clients = send_fifty_requests(webui.address("LISTEN"), "GET /json", b"");
         assert_ends_soon("webui", &mut webui, signal);
@@ -90,7 +106,7 @@ fn a_blocked_thread_does_not_delay_the_exit() {
 
 #[test]
 fn worker_exits_while_the_queue_is_long_and_its_last_hashes_are_in_redis() {
-    for signal in SIGNALS {
+    for signal in signals() {
         let Some(redis) = Redis::start() else { return };
         let (mut rng, mut hasher) = (service("rng", &[]), service("hasher", &[]));
         let rng_url = format!("http://{}", rng.address("LISTEN"));
@@ -118,7 +134,7 @@ fn worker_exits_while_the_queue_is_long_and_its_last_hashes_are_in_redis() {
 
 #[test]
 fn the_application_responds_flushes_and_exits_with_a_summary() {
-    for signal in SIGNALS {
+    for signal in signals() {
         let data = tempfile::tempdir().unwrap();
         let file = data.path().join("coins.redb");
         let flag = format!("--data={}", file.display());
@@ -183,6 +199,9 @@ fn with_ignore_sigterm_every_program_serves_until_ctrl_c() {
 
 #[test]
 fn a_closed_terminal_ends_every_program_as_sigterm_does() {
+    if !heeds_sighup() {
+        return;
+    }
     for (name, mut process) in start_all(&[]) {
         admin(name, &process);
         assert_ends_soon(name, &mut process, Process::hang_up);
