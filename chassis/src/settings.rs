@@ -31,7 +31,8 @@ pub struct Settings {
           action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "on")]
     pub ignore_sigterm: bool,
     /// Worker threads of the runtime; by default one for each core, but one for a worker or load
-    /// with one loop. One is cheapest if several programs share the cores.
+    /// with one loop. One is cheapest if several programs share the cores. Besides, 1 to 16 threads
+    /// read files and resolve names.
     #[arg(long, env, value_parser = parse_count)]
     pub threads: Option<NonZero<u16>>,
     /// Version that the program reports, such as the tag of its image.
