@@ -14,6 +14,9 @@ const ADMIN_CONNECTIONS: usize = 256;
 /// Files besides the connections of a service: those of the admin port, above all.
 const RESERVED_FILES: usize = ADMIN_CONNECTIONS + 64;
 
+/// The highest limit of open files that macOS accepts: its `OPEN_MAX`.
+const MACOS_FILES: u64 = 10_240;
+
 /// Bounds on connections, times and sizes. None of them ends a request that waits for its response.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -70,9 +73,6 @@ impl Limits {
         Self { connections: MAX_CONNECTIONS.min(files_of_each.max(1)), ..Self::default() }
     }
 }
-
-/// The highest limit of open files that macOS accepts: its `OPEN_MAX`.
-const MACOS_FILES: u64 = 10_240;
 
 /// Lets the process open as many files as the host allows.
 pub(crate) fn raise_file_limit() {

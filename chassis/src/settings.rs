@@ -56,10 +56,17 @@ pub struct Service {
     pub action: Option<Action>,
 }
 
+impl Settings {
+    /// Threads of the runtime: the setting, or one for a health check.
+    pub fn threads_for(&self, action: Option<Action>) -> Option<NonZero<u16>> {
+        action.map(|_| NonZero::<u16>::MIN).or(self.threads)
+    }
+}
+
 impl Service {
     /// Threads of the runtime: the setting, or one for a health check.
     pub fn threads(&self) -> Option<NonZero<u16>> {
-        self.action.map(|_| NonZero::<u16>::MIN).or(self.shared.threads)
+        self.shared.threads_for(self.action)
     }
 }
 

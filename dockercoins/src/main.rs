@@ -1,6 +1,6 @@
 //! DockerCoins on a laptop: one command, one process.
 
-use std::{io::Write, net::Ipv4Addr, num::NonZero};
+use std::{io::Write, net::Ipv4Addr};
 
 use anyhow::Result;
 use chassis::{Action, LogFormat, trace};
@@ -20,9 +20,7 @@ struct Settings {
 }
 
 fn main() {
-    // A health check needs no second thread.
-    let one = |settings: &Settings| settings.action.map(|_| NonZero::<u16>::MIN);
-    chassis::run(|settings: &Settings| one(settings).or(settings.shared.threads), run)
+    chassis::run(|settings: &Settings| settings.shared.threads_for(settings.action), run)
 }
 
 async fn run(mut settings: Settings) -> Result<()> {

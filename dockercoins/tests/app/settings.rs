@@ -1,11 +1,6 @@
 //! Settings of the real programs: which are ignored, and which are rejected with which error.
 
-use std::{
-    fs::File,
-    io::{BufRead, BufReader},
-    net::TcpListener,
-    process::{Command, Stdio},
-};
+use std::net::TcpListener;
 
 use testkit::{Client, FREE_PORTS, Process, Redis, eventually, metrics};
 
@@ -197,41 +192,6 @@ fn white_space_around_a_value_has_no_effect() {
     let process = service("worker", &[("CONCURRENCY", "4\n"), ("CONNECTIONS", " http2 ")]);
     let admin = process.address("ADMIN_LISTEN");
     eventually(TIMEOUT, "four loops", || metrics(admin)["worker_loops"] == 4.0);
-}
-
-#[test]
-fn every_program_exits_with_2_even_if_its_output_cannot_be_written() {
-    for name in SERVICES.into_iter().chain(["dockercoins", "load"]) {
-        let full = || File::options().write(true).open("/dev/full");
-        // Only Linux has this device.
-        let (Ok(stdout), Ok(stderr)) = (full(), full()) else { return };
-        let mut program = Command::new(path(name));
-        program.env_clear().arg("--threads=none").stdout(stdout).stderr(stderr);
-        assert_eq!(program.status().unwrap().code(), Some(2), "{name}");
-    }
-}
-
-#[test]
-fn a_service_works_even_if_its_log_cannot_be_written() {
-    let mut rng = Command::new(path("rng"))
-        .env_clear()
-        .envs(FREE_PORTS)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(rng.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let address = lines.into_iter().find_map(|line| {
-        let address = line.strip_suffix(" (LISTEN)")?.rsplit(' ').next()?;
-        address.parse().ok()
-    });
-    // Nothing reads stdout and stderr any more.
-    drop(rng.stderr.take());
-    let statuses = [(); 2].map(|()| Client::get(address.unwrap(), "/32").status);
-    let still_runs = rng.try_wait().unwrap().is_none();
-    rng.kill().unwrap();
-    rng.wait().unwrap();
-    assert_eq!((statuses, still_runs), ([200; 2], true));
 }
 
 #[test]
