@@ -113,7 +113,11 @@ fn timing() -> ServerTiming {
 fn headers() -> HeaderMap {
     let mut response = Response::default();
     timing().add_to(&mut response);
-    let served_by = ServedBy { host: "rng-5d9c7b6f4-x2z8q".to_owned(), lanes: 1 };
+    let served_by = ServedBy {
+        host: "rng-5d9c7b6f4-x2z8q".to_owned(),
+        lanes: Some(1),
+        delay: Some(Duration::from_millis(100)),
+    };
     response.headers_mut().insert("served-by", served_by.header());
     response.into_parts().0.headers
 }

@@ -68,31 +68,39 @@ impl ServerTiming {
     }
 }
 
-/// The host that served a request, and how many requests it works on at once.
+/// The host that served a request, and its settings.
 ///
-/// Source: an item with a parameter, RFC 9651, <https://www.rfc-editor.org/rfc/rfc9651#item>.
+/// Source: an item with parameters, RFC 9651, <https://www.rfc-editor.org/rfc/rfc9651#item>.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServedBy {
     /// The name of the host.
     pub host: String,
-    /// Requests at once.
-    pub lanes: u16,
+    /// Requests that it works on at once; none if there is no limit.
+    pub lanes: Option<u16>,
+    /// The configured simulated delay; none from older services.
+    pub delay: Option<Duration>,
 }
 
 impl ServedBy {
-    /// The value of the header `Served-By`.
+    /// The value of the header `Served-By`, with the delay in milliseconds.
     pub fn header(&self) -> HeaderValue {
         let plain = |c: &char| c.is_ascii_graphic() && !matches!(c, '"' | '\\');
         let host: String = self.host.chars().filter(plain).collect();
-        let value = format!("\"{host}\";lanes={}", self.lanes);
+        let lanes = self.lanes.map(|lanes| format!(";lanes={lanes}")).unwrap_or_default();
+        let delay = self.delay.map(|delay| format!(";delay={:.3}", delay.as_secs_f64() * 1000.0));
+        let value = format!("\"{host}\"{lanes}{}", delay.unwrap_or_default());
         HeaderValue::try_from(value).unwrap_or(HeaderValue::from_static("\"\""))
     }
 
     /// Reads the header `Served-By`; none if it is missing or has another form.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let value = headers.get("served-by")?.to_str().ok()?;
-        let (host, lanes) = value.strip_prefix('"')?.split_once("\";lanes=")?;
+        let (host, parameters) = value.strip_prefix('"')?.split_once('"')?;
+        let parameter = |name| parameters.split(';').find_map(|text| text.strip_prefix(name));
+        let lanes = parameter("lanes=").map(str::parse).transpose().ok()?;
+        let ms = parameter("delay=").map(str::parse::<f64>).transpose().ok()?;
+        let delay = ms.map(|ms| Duration::try_from_secs_f64(ms / 1000.0)).transpose().ok()?;
         let host = (host.len() <= MAX_HOST_BYTES).then(|| host.to_owned())?;
-        Some(Self { host, lanes: lanes.parse().ok()? })
+        Some(Self { host, lanes, delay })
     }
 }

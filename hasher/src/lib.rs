@@ -10,11 +10,11 @@ use axum::{
     Router,
     body::Body,
     extract::State,
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE},
     response::{Html, IntoResponse, Response},
     routing::{any, post},
 };
-use chassis::{ByteSize, ServerTiming, trace};
+use chassis::{ByteSize, ServedBy, ServerTiming, hostname, trace};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,8 @@ use crate::{
     blocks::{Blocks, Unfinished},
     upload::{Refusal, Upload},
 };
+
+const SERVED_BY: HeaderName = HeaderName::from_static("served-by");
 
 /// The settings of hasher.
 #[derive(clap::Args, Clone)]
@@ -39,6 +41,7 @@ pub struct Settings {
 #[derive(Clone)]
 struct Hasher {
     settings: Settings,
+    served_by: HeaderValue,
     stop: CancellationToken,
 }
 
@@ -48,17 +51,19 @@ pub fn router(settings: &Settings, stop: CancellationToken) -> Router {
         async move || timed(status.into_response(), Instant::now(), Duration::ZERO)
     };
     let not_found = refuse(StatusCode::NOT_FOUND);
+    let served_by = ServedBy { host: hostname(), lanes: None, delay: Some(settings.delay) };
+    let hasher = Hasher { settings: settings.clone(), served_by: served_by.header(), stop };
     Router::new()
         // As in the original, a method without a route is not found rather than not allowed.
         .route("/", any(not_found).get(index).post(hash))
         .route("/blocks/32", post(hash_blocks).fallback(refuse(StatusCode::METHOD_NOT_ALLOWED)))
         .fallback(not_found)
-        .with_state(Hasher { settings: settings.clone(), stop })
+        .with_state(hasher)
 }
 
 async fn index() -> Response {
     let started = Instant::now();
-    let response = Html(format!("HASHER running on {}\n", chassis::hostname()));
+    let response = Html(format!("HASHER running on {}\n", hostname()));
     timed(response.into_response(), started, Duration::ZERO)
 }
 
@@ -93,8 +98,9 @@ impl Hasher {
             Err(refusal) => return timed(refusal.into_response(), started, Duration::ZERO),
         };
         let delay = trace::span("delay", chassis::simulate(self.settings.delay, &self.stop)).await;
-        let text = [(CONTENT_TYPE, "text/plain;charset=utf-8")];
-        timed((text, hashes).into_response(), started, delay)
+        let content_type = HeaderValue::from_static("text/plain;charset=utf-8");
+        let headers = [(CONTENT_TYPE, content_type), (SERVED_BY, self.served_by.clone())];
+        timed((headers, hashes).into_response(), started, delay)
     }
 }
 

@@ -37,7 +37,8 @@ impl Lane {
     ) -> Self {
         let lanes = settings.lanes.get();
         metrics.lanes.inc_by(lanes.into());
-        let served_by = ServedBy { host, lanes }.header();
+        let delay = Some(settings.delay);
+        let served_by = ServedBy { host, lanes: Some(lanes), delay }.header();
         Self { free: Semaphore::new(lanes.into()), served_by, settings, metrics, stop }
     }
 

@@ -9,13 +9,14 @@ use std::{
 
 use anyhow::{Context, Result};
 use redb::{
-    Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
+    Database, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
     backends::InMemoryBackend,
 };
 use tokio::task::spawn_blocking;
 
 use crate::{
-    ALIVE, Batch, Coin, Heartbeat, RECENT_COINS, RecentCoin, Snapshot, Totals, WorkerStatus,
+    ALIVE, Batch, Coin, HISTORY, Heartbeat, RECENT_COINS, RecentCoin, Snapshot, Totals,
+    WorkerStatus,
 };
 
 /// Counters by name, as in Redis.
@@ -24,6 +25,8 @@ const COUNTERS: TableDefinition<&str, u64> = TableDefinition::new("counters");
 const WALLET: TableDefinition<&str, &[u8]> = TableDefinition::new("wallet");
 /// The number of the last batch of each run.
 const FLUSHES: TableDefinition<&str, u64> = TableDefinition::new("flushes");
+/// The samples of the history by second.
+const SAMPLES: TableDefinition<u64, &str> = TableDefinition::new("samples");
 
 /// A database in a file or in memory.
 pub struct Embedded {
@@ -62,6 +65,7 @@ impl Embedded {
         // Creates the tables, because reading a missing one fails.
         write.open_table(COUNTERS)?;
         write.open_table(WALLET)?;
+        write.open_table(SAMPLES)?;
         write.commit()?;
         Ok(Self { path, database: Mutex::new(Some(database)), live: Mutex::default() })
     }
@@ -85,10 +89,22 @@ impl Embedded {
         let alive = |worker: &&WorkerStatus| now - worker.at < ALIVE.as_secs_f64();
         Ok(Snapshot {
             now,
+            added: totals.hashes.as_deref().map_or(Some(0), |hashes| hashes.parse().ok()),
             totals,
+            problems: Vec::new(),
             recent_coins: live.recent_coins.iter().rev().cloned().collect(),
             workers: live.workers.values().filter(alive).cloned().collect(),
         })
+    }
+
+    pub(crate) async fn record(
+        self: &Arc<Self>,
+        second: u64,
+        sample: &str,
+        after: u64,
+    ) -> Result<Vec<String>> {
+        let sample = sample.to_owned();
+        self.call(move |_, database| record(database, second, &sample, after)).await
     }
 
     pub(crate) async fn coin(self: &Arc<Self>, hash: &str) -> Result<Option<Vec<u8>>> {
@@ -170,10 +186,29 @@ fn add(database: &Database, batch: &Batch) -> Result<(Vec<String>, Vec<RecentCoi
     Ok((known, new))
 }
 
+fn record(database: &Database, second: u64, sample: &str, after: u64) -> Result<Vec<String>> {
+    let mut write = database.begin_write()?;
+    // The next batch makes it durable.
+    write.set_durability(Durability::None)?;
+    {
+        let mut samples = write.open_table(SAMPLES)?;
+        let first = second.saturating_sub(HISTORY.as_secs());
+        // Later samples remain from before the clock went back.
+        samples.retain(|at, _| (first..=second).contains(&at))?;
+        if samples.get(second)?.is_none() {
+            samples.insert(second, sample)?;
+        }
+    }
+    write.commit()?;
+    let samples = database.begin_read()?.open_table(SAMPLES)?;
+    let newer = samples.range(after.saturating_add(1)..)?;
+    newer.map(|sample| Ok(sample?.1.value().to_owned())).collect()
+}
+
 fn totals(database: &Database) -> Result<Totals> {
     let read = database.begin_read()?;
     let hashes = read.open_table(COUNTERS)?.get("hashes")?.map(|hashes| hashes.value().to_string());
-    Ok(Totals { coins: read.open_table(WALLET)?.len()?, hashes })
+    Ok(Totals { coins: Some(read.open_table(WALLET)?.len()?), hashes })
 }
 
 /// Seconds since the Unix epoch.

@@ -18,6 +18,12 @@ pub struct Heartbeat {
     pub version: String,
     /// Loops that mine in parallel.
     pub loops: u16,
+    /// Units of work in one request to rng and one to hasher.
+    pub batch: u16,
+    /// The configured pause before each request to rng, in seconds; none from older workers.
+    pub delay: Option<f64>,
+    /// The configured delay of hasher, in seconds, if it is known.
+    pub hasher_delay: Option<f64>,
     /// Units of work done.
     pub hashes: u64,
     /// Coins found.
@@ -26,12 +32,33 @@ pub struct Heartbeat {
     pub rngs: Vec<Rng>,
     /// Where the time of all its loops went.
     pub stages: StageTimes,
+    /// Loops that wait for a response of rng.
+    pub awaiting_rng: u16,
+    /// Loops that wait for a response of hasher.
+    pub awaiting_hasher: u16,
+    /// How busy the processors of its host are, from 0 to 1, if known.
+    pub cpu: Option<f64>,
     /// Why it is not mining now.
     #[serde(rename = "trouble")]
     pub last_error: Option<String>,
+    /// The part that the error is about.
+    pub failing: Option<Part>,
 }
 
-/// An rng that a worker uses.
+/// A part of the application that workers need.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// Random bytes.
+    Rng,
+    /// Hashes.
+    Hasher,
+    /// The store.
+    #[serde(other)]
+    Redis,
+}
+
+/// An rng that a worker uses, and what its responses reported to this worker so far.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Rng {
@@ -39,6 +66,14 @@ pub struct Rng {
     pub name: String,
     /// Requests that it processes at once.
     pub lanes: u16,
+    /// Its configured delay, in seconds, if it is known.
+    pub delay: Option<f64>,
+    /// Responses.
+    pub served: u64,
+    /// Seconds that their requests waited for a lane.
+    pub queue: f64,
+    /// Seconds that a lane was occupied, delays included.
+    pub busy: f64,
 }
 
 /// A stage of a unit of work.

@@ -30,6 +30,7 @@ pub(crate) fn register(latency: Latency, registry: &mut Registry) {
 pub(crate) enum Operation {
     Add,
     Read,
+    Record,
     Coin,
     Heartbeat,
     Deregister,
@@ -41,6 +42,7 @@ impl Operation {
         match self {
             Self::Add => "add",
             Self::Read => "read",
+            Self::Record => "record",
             Self::Coin => "coin",
             Self::Heartbeat => "announce",
             Self::Deregister => "leave",

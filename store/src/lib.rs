@@ -18,12 +18,15 @@ use prometheus_client::registry::Registry;
 use crate::embedded::Embedded;
 use crate::redis::{RESPONSE_TIMEOUT, Redis};
 pub use crate::{
-    heartbeat::{Heartbeat, Rng, Stage, StageTimes},
+    heartbeat::{Heartbeat, Part, Rng, Stage, StageTimes},
     redis::RedisUrl,
 };
 
 /// The number of recent coins that the store lists.
 const RECENT_COINS: usize = 10;
+
+/// How long samples of the history are kept: the longest window of the dashboard, and some more.
+pub const HISTORY: Duration = Duration::from_secs(31 * 60);
 
 /// How long a worker counts as alive after its last heartbeat.
 const ALIVE: Duration = Duration::from_secs(5);
@@ -53,8 +56,8 @@ pub struct Batch {
 /// The counters of the whole application.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Totals {
-    /// Coins in the wallet.
-    pub coins: u64,
+    /// Coins in the wallet; none if it cannot be read.
+    pub coins: Option<u64>,
     /// Units of work done, as stored; none before the first batch.
     pub hashes: Option<String>,
 }
@@ -86,10 +89,22 @@ pub struct Snapshot {
     pub now: f64,
     /// The counters.
     pub totals: Totals,
+    /// The units of work that [`Store::add`] has added, if known; the workers of the original
+    /// application count theirs without it.
+    pub added: Option<u64>,
     /// The coins added last, newest first.
     pub recent_coins: Vec<RecentCoin>,
     /// The workers alive, in the order of their runs.
     pub workers: Vec<WorkerStatus>,
+    /// What is wrong with keys that cannot be read, or only in part, e.g. `wallet is not a hash`.
+    pub problems: Vec<String>,
+}
+
+impl Snapshot {
+    /// The units of work done: zero before the first batch, none if the counter is not a number.
+    pub fn hashes(&self) -> Option<u64> {
+        self.totals.hashes.as_deref().map_or(Some(0), |hashes| hashes.parse().ok())
+    }
 }
 
 /// A store; clones share it.
@@ -163,6 +178,12 @@ impl Store {
     /// Reads the counters, the recent coins and the workers in one round trip.
     pub async fn read(&self) -> Result<Snapshot> {
         either!(self, store => store.read().await)
+    }
+
+    /// Stores a sample of the history for this second since the Unix epoch, unless one is stored
+    /// already. Returns the samples of later seconds than `after`, oldest first.
+    pub async fn record(&self, second: u64, sample: &str, after: u64) -> Result<Vec<String>> {
+        either!(self, store => store.record(second, sample, after).await)
     }
 
     /// The bytes of the coin with this hash, if it is in the wallet.

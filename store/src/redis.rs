@@ -1,5 +1,5 @@
 //! The store in Redis: a counter `hashes`, a hash `wallet`, and under `dockercoins:` the last batch
-//! of each run, the recent coins and the heartbeats.
+//! of each run, the recent coins, the heartbeats and the history.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -10,14 +10,16 @@ use std::{
 };
 
 use ::redis::{
-    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisError, RedisResult, Script,
+    Client, ConnectionAddr, ConnectionInfo, FromRedisValue, IntoConnectionInfo, RedisError,
+    RedisResult, Script, Value,
     aio::{ConnectionManager, ConnectionManagerConfig},
+    from_redis_value,
     io::tcp::TcpSettings,
 };
 use anyhow::{Context, Result, anyhow};
 
 use crate::{
-    ALIVE, Batch, Heartbeat, RECENT_COINS, RecentCoin, Snapshot, Totals, WorkerStatus,
+    ALIVE, Batch, HISTORY, Heartbeat, RECENT_COINS, RecentCoin, Snapshot, Totals, WorkerStatus,
     latency::{Latency, Operation, Timer},
 };
 
@@ -46,6 +48,7 @@ for i = 5, #ARGV, 2 do
     redis.call('LPUSH', KEYS[4], string.format('%s %s.%06d', ARGV[i], time[1], time[2]))
   end
 end
+redis.pcall('INCRBY', KEYS[5], ARGV[4])
 redis.call('LTRIM', KEYS[4], 0, ARGV[3] - 1)
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 return known
@@ -65,6 +68,22 @@ redis.call('EXPIRE', KEYS[1], ARGV[3])
 redis.call('EXPIRE', KEYS[2], ARGV[3])
 ";
 
+/// Stores a sample unless its second has one, and removes old ones, and those that remain from
+/// before the clock went back.
+const RECORD: &str = r"
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[1] - ARGV[3])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '(' .. ARGV[1], '+inf')
+if redis.call('ZCOUNT', KEYS[1], ARGV[1], ARGV[1]) == 0 then
+  redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
+end
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[4], '+inf')
+";
+
+/// The units of work that this store has added.
+const ADDED: &str = "dockercoins:hashes";
+/// Sorted set of samples by their second.
+const SAMPLES: &str = "dockercoins:history";
 /// List of the recent coins, newest first, each as hash and time.
 const RECENT: &str = "dockercoins:coins";
 /// Hash of the heartbeats by run.
@@ -148,7 +167,7 @@ impl Redis {
         let script = Script::new(ADD);
         let mut add = script.prepare_invoke();
         let flush = format!("dockercoins:flush:{}", batch.run);
-        add.key(flush).key("hashes").key("wallet").key(RECENT);
+        add.key(flush).key("hashes").key("wallet").key(RECENT).key(ADDED);
         add.arg(batch.sequence).arg(FLUSH_EXPIRY).arg(RECENT_COINS).arg(batch.hashes);
         for coin in &batch.coins {
             add.arg(&coin.hash).arg(&coin.bytes[..]);
@@ -158,25 +177,28 @@ impl Redis {
 
     pub(crate) async fn read(&self) -> Result<Snapshot> {
         let mut read = ::redis::pipe();
-        read.hlen("wallet").get("hashes").lrange(RECENT, 0, -1);
-        read.cmd("TIME").zrange_withscores(SEEN, 0, -1).hgetall(WORKERS);
-        let (coins, hashes, recent, time, seen, heartbeats): Reply = self
+        read.cmd("TIME").hlen("wallet").get("hashes").get(ADDED);
+        read.lrange(RECENT, 0, RECENT_COINS as isize - 1).zrange_withscores(SEEN, 0, -1);
+        read.hgetall(WORKERS).ignore_errors();
+        let replies: [RedisResult<Value>; 7] = self
             .call(Operation::Read, async |mut redis| read.query_async(&mut redis).await)
             .await?;
+        snapshot(replies).map_err(|error| anyhow!("{}: {error}", self.url))
+    }
 
-        let now = time.0 + time.1 / 1e6;
-        let status = |(run, text): (String, String)| {
-            let at = *seen.get(&run)?;
-            // Ignores heartbeats in another format, which other programs may write.
-            let heartbeat = serde_json::from_str(&text).ok()?;
-            (now - at < ALIVE.as_secs_f64()).then_some(WorkerStatus { run, at, heartbeat })
-        };
-        Ok(Snapshot {
-            now,
-            totals: Totals { coins, hashes },
-            recent_coins: recent.iter().filter_map(|coin| parse_recent_coin(coin)).collect(),
-            workers: heartbeats.into_iter().filter_map(status).collect(),
-        })
+    pub(crate) async fn record(
+        &self,
+        second: u64,
+        sample: &str,
+        after: u64,
+    ) -> Result<Vec<String>> {
+        let script = Script::new(RECORD);
+        let mut call = script.key(SAMPLES);
+        call.arg(second).arg(sample).arg(HISTORY.as_secs()).arg(after);
+        let samples: Vec<Vec<u8>> = self
+            .call(Operation::Record, async |mut redis| call.invoke_async(&mut redis).await)
+            .await?;
+        Ok(samples.into_iter().map(into_text).collect())
     }
 
     pub(crate) async fn coin(&self, hash: &str) -> Result<Option<Vec<u8>>> {
@@ -229,15 +251,97 @@ impl Redis {
     }
 }
 
-/// The replies to a read: coins, hashes, recent coins, time in seconds and microseconds, when each
-/// run was seen, heartbeats by run.
-type Reply =
-    (u64, Option<String>, Vec<String>, (f64, f64), HashMap<String, f64>, BTreeMap<String, String>);
+/// Interprets the replies to a read.
+fn snapshot(replies: [RedisResult<Value>; 7]) -> RedisResult<Snapshot> {
+    let [time, coins, hashes, added, recent, seen, heartbeats] = replies;
+    let (seconds, micros): (f64, f64) = from_redis_value(time?)?;
+    let now = seconds + micros / 1e6;
+    let mut problems = Vec::new();
+    let coins = value(&mut problems, "wallet", "a hash", coins)?;
+    let hashes: Option<Option<Vec<u8>>> = value(&mut problems, "hashes", "a string", hashes)?;
+    let added: Option<Option<Vec<u8>>> = value(&mut problems, ADDED, "a string", added)?;
+    let recent: Option<Vec<Vec<u8>>> = value(&mut problems, RECENT, "a list", recent)?;
+    let seen: Option<HashMap<Vec<u8>, f64>> = value(&mut problems, SEEN, "a sorted set", seen)?;
+    let heartbeats: Option<BTreeMap<Vec<u8>, Vec<u8>>> =
+        value(&mut problems, WORKERS, "a hash", heartbeats)?;
+
+    let (seen, heartbeats) = (seen.unwrap_or_default(), heartbeats.unwrap_or_default());
+    let recent = recent.unwrap_or_default();
+    let status = |(run, text): (Vec<u8>, Vec<u8>)| {
+        let at = seen.get(&run).copied().unwrap_or_default();
+        let heartbeat = serde_json::from_slice(&text).ok()?;
+        Some(WorkerStatus { run: String::from_utf8(run).ok()?, at, heartbeat })
+    };
+    let mut workers = entries(&mut problems, WORKERS, heartbeats, status);
+    workers.retain(|worker| now - worker.at < ALIVE.as_secs_f64());
+    let totals = Totals { coins, hashes: hashes.flatten().map(into_text) };
+    let mut snapshot = Snapshot {
+        now,
+        totals,
+        added: match added {
+            Some(Some(added)) => into_text(added).parse().ok(),
+            Some(None) => Some(0),
+            None => None,
+        },
+        recent_coins: entries(&mut problems, RECENT, recent, parse_recent_coin),
+        workers,
+        problems,
+    };
+    if snapshot.hashes().is_none() {
+        snapshot.problems.push("hashes is not a number".to_owned());
+    }
+    Ok(snapshot)
+}
+
+/// The value of a key; none, and a problem, if only this key cannot be read.
+fn value<T: FromRedisValue>(
+    problems: &mut Vec<String>,
+    key: &str,
+    kind: &str,
+    reply: RedisResult<Value>,
+) -> RedisResult<Option<T>> {
+    match reply {
+        Err(error) if error.code() == Some("WRONGTYPE") => {
+            problems.push(format!("{key} is not {kind}"));
+            Ok(None)
+        }
+        Err(error) if error.code() == Some("NOPERM") => {
+            problems.push(format!("the user of REDIS_URL may not read {key}"));
+            Ok(None)
+        }
+        reply => Ok(Some(from_redis_value(reply?)?)),
+    }
+}
+
+/// The entries that can be read, and a problem if there are others.
+fn entries<T, U>(
+    problems: &mut Vec<String>,
+    key: &str,
+    entries: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
+    parse: impl FnMut(T) -> Option<U>,
+) -> Vec<U> {
+    let entries = entries.into_iter();
+    let count = entries.len();
+    let parsed: Vec<_> = entries.filter_map(parse).collect();
+    match count - parsed.len() {
+        0 => {}
+        1 => problems.push(format!("an entry of {key} is unreadable")),
+        unreadable => problems.push(format!("{unreadable} entries of {key} are unreadable")),
+    }
+    parsed
+}
+
+/// Text of others, who may write any bytes.
+fn into_text(bytes: Vec<u8>) -> String {
+    String::from_utf8_lossy(&bytes).into_owned()
+}
 
 /// Parses "hash seconds".
-fn parse_recent_coin(text: &str) -> Option<RecentCoin> {
-    let (hash, at) = text.split_once(' ')?;
-    Some(RecentCoin { hash: hash.to_owned(), at: at.parse().ok()? })
+fn parse_recent_coin(entry: Vec<u8>) -> Option<RecentCoin> {
+    let entry = String::from_utf8(entry).ok()?;
+    let (hash, at) = entry.split_once(' ')?;
+    let at = at.parse().ok().filter(|at: &f64| at.is_finite())?;
+    Some(RecentCoin { hash: hash.to_owned(), at })
 }
 
 /// Opens the connection at its first use and does not retry: the caller decides how long to wait.

@@ -10,7 +10,9 @@ use std::{
 };
 
 use prometheus_client::registry::Registry;
-use store::{Batch, Coin, Heartbeat, RedisUrl, Rng, Stage, StageTimes, Store, Totals};
+use store::{
+    Batch, Coin, HISTORY, Heartbeat, Part, RedisUrl, Rng, Stage, StageTimes, Store, Totals,
+};
 use tempfile::TempDir;
 use testkit::Redis;
 use tokio::task::JoinSet;
@@ -64,14 +66,14 @@ async fn totals(store: &Store) -> anyhow::Result<Totals> {
 
 async fn assert_totals(store: &Store, coins: u64, hashes: &str) {
     let hashes = Some(hashes.to_owned());
-    assert_eq!(totals(store).await.unwrap(), Totals { coins, hashes });
+    assert_eq!(totals(store).await.unwrap(), Totals { coins: Some(coins), hashes });
 }
 
 #[tokio::test]
 async fn hashes_are_none_before_the_first_batch_and_zero_after_an_empty_one() {
     for place in Place::all() {
         let store = place.open();
-        assert_eq!(totals(&store).await.unwrap(), Totals { coins: 0, hashes: None });
+        assert_eq!(totals(&store).await.unwrap(), Totals { coins: Some(0), hashes: None });
         assert!(store.add(&batch("a", 1, 0, &[])).await.unwrap().is_empty());
         assert_totals(&store, 0, "0").await;
     }
@@ -195,7 +197,8 @@ async fn redis_contains_the_keys_of_the_contract_and_no_others() {
     let mut keys: Vec<&str> = keys.lines().collect();
     keys.sort();
     let ours = ["dockercoins:coins", "dockercoins:flush:a", "dockercoins:flush:b"];
-    assert_eq!(keys, [&ours[..], &["hashes", "wallet"]].concat());
+    assert_eq!(keys, [&ours[..], &["dockercoins:hashes", "hashes", "wallet"]].concat());
+    assert_eq!(redis.cli(&["GET", "dockercoins:hashes"]), "7");
     assert_eq!(redis.cli(&["GET", "hashes"]), "7");
     assert_eq!(redis.cli(&["GET", "dockercoins:flush:b"]), "9");
     let raw: String = coin(1).bytes.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -222,7 +225,7 @@ async fn the_store_survives_closed_connections_and_lost_scripts_and_data() {
     store.add(&batch("a", 11, 1, &[])).await.unwrap();
     assert_totals(&store, 10, "11").await;
     redis.cli(&["FLUSHALL"]);
-    assert_eq!(totals(&store).await.unwrap(), Totals { coins: 0, hashes: None });
+    assert_eq!(totals(&store).await.unwrap(), Totals { coins: Some(0), hashes: None });
     store.add(&batch("a", 12, 1, &[1])).await.unwrap();
     assert_totals(&store, 1, "1").await;
 }
@@ -241,7 +244,8 @@ async fn a_key_of_another_type_is_an_error_and_counts_nothing_until_it_is_delete
             assert!(error.contains("WRONGTYPE"), "{error}");
         }
         assert_eq!(redis.cli(&["EXISTS", good]), "0", "{good} was written to");
-        assert!(totals(&store).await.is_err());
+        let kind = if bad == "wallet" { "a hash" } else { "a string" };
+        assert_eq!(store.read().await.unwrap().problems, [format!("{bad} is not {kind}")]);
         redis.cli(&["DEL", bad]);
         for _ in 0..2 {
             assert!(store.add(&batch).await.unwrap().is_empty());
@@ -344,7 +348,7 @@ async fn recent_coins_are_listed_newest_first_and_every_coin_can_be_read() {
             assert_eq!(bytes, Some(coin(number).bytes.to_vec()));
         }
         assert_eq!(store.coin("unknown").await.unwrap(), None);
-        assert_eq!(snapshot.totals.coins, 26);
+        assert_eq!(snapshot.totals.coins, Some(26));
     }
 }
 
@@ -352,7 +356,7 @@ async fn recent_coins_are_listed_newest_first_and_every_coin_can_be_read() {
 async fn workers_are_alive_until_they_deregister_or_their_heartbeats_stop() {
     for place in Place::all() {
         let store = place.open();
-        let rng = Rng { name: "rng-1".to_owned(), lanes: 1 };
+        let rng = Rng { name: "rng-1".to_owned(), lanes: 1, delay: Some(0.1), ..Rng::default() };
         let mut stages = StageTimes::default();
         (stages[Stage::Pause], stages[Stage::Network]) = (0.25, 1e-9);
         let mut heartbeat = Heartbeat {
@@ -361,6 +365,7 @@ async fn workers_are_alive_until_they_deregister_or_their_heartbeats_stop() {
             rngs: vec![rng],
             stages,
             last_error: Some("rng:80: \"no\"\n".to_owned()),
+            failing: Some(Part::Rng),
             ..Heartbeat::default()
         };
         store.heartbeat("a", &Heartbeat::default()).await.unwrap();
@@ -412,17 +417,118 @@ fn a_heartbeat_is_json_with_a_field_per_stage() {
 }
 
 #[tokio::test]
-async fn invalid_heartbeats_and_recent_coins_in_redis_are_ignored() {
+async fn what_others_wrote_is_skipped_and_named() {
     let Some(redis) = Redis::start() else { return };
     let store = connect(&redis.url());
+    store.add(&batch("a", 1, 5, &[1])).await.unwrap();
     store.heartbeat("a", &Heartbeat::default()).await.unwrap();
     redis.cli(&["HSET", "dockercoins:workers", "b", "no JSON", "c", r#"{"later": 1}"#]);
+    redis.cli(&["EVAL", r"redis.call('HSET', 'dockercoins:workers', 'x', '\255')", "0"]);
     let far = (now() + 60.0).to_string();
     redis.cli(&["ZADD", "dockercoins:workers:seen", &far, "b", &far, "c", &far, "d"]);
-    redis.cli(&["LPUSH", "dockercoins:coins", "nonsense", "hash nonsense"]);
+    redis.cli(&["RPUSH", "dockercoins:coins", "nonsense", "hash nonsense", "hash nan"]);
+    redis.cli(&["EVAL", r"redis.call('RPUSH', 'dockercoins:coins', '\255 1')", "0"]);
+    redis.cli(&["SET", "hashes", "abc"]);
     let snapshot = store.read().await.unwrap();
     let runs: Vec<_> = snapshot.workers.iter().map(|worker| worker.run.as_str()).collect();
-    assert_eq!((runs, snapshot.recent_coins.len()), (vec!["a", "c"], 0));
+    assert_eq!((runs, snapshot.recent_coins.len()), (vec!["a", "c"], 1));
+    assert_eq!((snapshot.totals.coins, snapshot.hashes()), (Some(1), None));
+    assert_eq!(snapshot.totals.hashes.as_deref(), Some("abc"));
+    let problems = [
+        "2 entries of dockercoins:workers are unreadable",
+        "4 entries of dockercoins:coins are unreadable",
+        "hashes is not a number",
+    ];
+    assert_eq!(snapshot.problems, problems);
+
+    for key in ["hashes", "wallet", "dockercoins:coins", "dockercoins:workers"] {
+        redis.cli(&["DEL", key]);
+        redis.cli(&["PFADD", key, "of another type"]);
+    }
+    let snapshot = store.read().await.unwrap();
+    assert_eq!((snapshot.totals.coins, snapshot.hashes()), (None, None));
+    let problems = [
+        "wallet is not a hash",
+        "dockercoins:coins is not a list",
+        "dockercoins:workers is not a hash",
+        "hashes is not a number",
+    ];
+    assert_eq!(BTreeSet::from_iter(snapshot.problems), problems.map(str::to_owned).into());
+}
+
+#[tokio::test]
+async fn a_key_that_the_user_may_not_read_is_named() {
+    let Some(redis) = Redis::start() else { return };
+    redis.cli(&["ACL", "SETUSER", "viewer", "on", ">secret", "+@all", "~hashes", "~wallet"]);
+    let store = connect(&redis.url().replace("redis://", "redis://viewer:secret@"));
+    let snapshot = store.read().await.unwrap();
+    assert_eq!(snapshot.totals, Totals { coins: Some(0), hashes: None });
+    assert_eq!(snapshot.added, None);
+    assert!(
+        snapshot
+            .problems
+            .contains(&"the user of REDIS_URL may not read dockercoins:workers".to_owned()),
+        "{:?}",
+        snapshot.problems
+    );
+}
+
+#[tokio::test]
+async fn work_of_others_is_the_difference_of_two_counters() {
+    for place in Place::all() {
+        let store = place.open();
+        assert_eq!(store.read().await.unwrap().added, Some(0));
+        store.add(&batch("a", 1, 5, &[1])).await.unwrap();
+        store.add(&batch("a", 1, 5, &[1])).await.unwrap();
+        if let Place::Redis(redis) = &place {
+            redis.cli(&["INCRBY", "hashes", "3"]);
+            assert_eq!(store.read().await.unwrap().hashes(), Some(8));
+        }
+        assert_eq!(store.read().await.unwrap().added, Some(5));
+    }
+}
+
+#[tokio::test]
+async fn a_statistic_of_another_type_stops_no_work() {
+    let Some(redis) = Redis::start() else { return };
+    let store = connect(&redis.url());
+    redis.cli(&["LPUSH", "dockercoins:hashes", "something else"]);
+    store.add(&batch("a", 1, 5, &[1])).await.unwrap();
+    assert_totals(&store, 1, "5").await;
+    assert_eq!(store.read().await.unwrap().added, None);
+}
+
+#[tokio::test]
+async fn the_history_has_one_sample_for_each_second() {
+    let kept = HISTORY.as_secs();
+    for place in Place::all() {
+        let store = place.open();
+        assert_eq!(store.record(100_000, "first", 0).await.unwrap(), ["first"]);
+        assert_eq!(store.record(100_000, "late", 0).await.unwrap(), ["first"]);
+        assert_eq!(store.record(100_001, "second", 100_000).await.unwrap(), ["second"]);
+        assert_eq!(store.record(100_003, "third", 0).await.unwrap(), ["first", "second", "third"]);
+        assert!(store.record(100_003, "late", 100_003).await.unwrap().is_empty());
+        // Old samples are removed, and later ones after the clock went back.
+        assert_eq!(
+            store.record(100_001 + kept, "new", 0).await.unwrap(),
+            ["second", "third", "new"]
+        );
+        assert_eq!(store.record(100_002, "back", 0).await.unwrap(), ["second", "back"]);
+        if let Place::Redis(redis) = &place {
+            let seconds: u64 = redis.cli(&["TTL", "dockercoins:history"]).parse().unwrap();
+            assert!((kept - 60..=kept).contains(&seconds), "{seconds}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_history_survives_the_end_of_a_process_with_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::file(&file_in(&folder)).unwrap();
+    store.record(7, "sample", 0).await.unwrap();
+    drop(store);
+    let store = Store::file(&file_in(&folder)).unwrap();
+    assert_eq!(store.record(8, "next", 0).await.unwrap(), ["sample", "next"]);
 }
 
 #[tokio::test]

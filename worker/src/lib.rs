@@ -6,6 +6,7 @@
 //! worker publishes about itself.
 
 mod client;
+mod cpu;
 mod ledger;
 mod metrics;
 mod mine;

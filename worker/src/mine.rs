@@ -93,7 +93,7 @@ impl<T: Transport> Worker<T> {
                     error!("{error:#}");
                     let retry = worker.settings.retry;
                     info!("Waiting {} and restarting.", humantime::format_duration(retry));
-                    worker.stats.set_last_error(Some(format!("{error:#}")));
+                    worker.stats.set_last_error(&error);
                     stop.run_until_cancelled(sleep(retry)).await;
                 }
             }
@@ -128,7 +128,7 @@ impl<T: Transport> Worker<T> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let heartbeat = self.stats.heartbeat(self.settings.concurrency.get(), self.totals());
+            let heartbeat = self.stats.heartbeat(&self.settings, self.totals());
             if let Err(error) = self.store.heartbeat(self.ledger.run(), &heartbeat).await {
                 debug!("the heartbeat was not published: {error:#}");
             }
@@ -138,7 +138,6 @@ impl<T: Transport> Worker<T> {
     async fn mine_until_error(self: Arc<Self>, stop: &CancellationToken) -> Result<()> {
         with_grace(stop, self.flush()).await.unwrap_or(Ok(()))?;
         *self.due.lock().await = Instant::now() + self.settings.interval;
-        self.stats.set_last_error(None);
         // The first error halts all loops; each may still complete a hash.
         let halt = stop.child_token();
         let mut loops = JoinSet::new();
@@ -173,7 +172,7 @@ impl<T: Transport> Worker<T> {
                 result => result,
             }
         };
-        self.stats.add_unit(&unit);
+        self.stats.add_unit(&unit, matches!(result, Some(Ok(()))));
         if let Some(Err(error)) = &result {
             self.stats.metrics.add_request_error(error.peer, error.kind);
         }
@@ -209,19 +208,20 @@ impl<T: Transport> Worker<T> {
     }
 
     async fn random_bytes(&self, unit: &mut Unit) -> Result<Bytes, RequestError> {
-        let started = Instant::now();
+        let (started, _awaiting) = (Instant::now(), self.stats.await_response(Peer::Rng));
         let response = self.endpoints.random_bytes(&self.transport).await?;
         unit.add_request(Peer::Rng, started.elapsed(), response.timing);
         if let Some(served_by) = response.served_by {
-            self.stats.add_rng(served_by);
+            self.stats.add_rng(served_by, response.timing);
         }
         Ok(response.value)
     }
 
     async fn hash(&self, bytes: Bytes, unit: &mut Unit) -> Result<Hashes, RequestError> {
-        let started = Instant::now();
+        let (started, _awaiting) = (Instant::now(), self.stats.await_response(Peer::Hasher));
         let response = self.endpoints.hash(&self.transport, bytes).await?;
         unit.add_request(Peer::Hasher, started.elapsed(), response.timing);
+        self.stats.set_hasher_delay(response.served_by.and_then(|served_by| served_by.delay));
         Ok(response.value)
     }
 

@@ -6,13 +6,17 @@ use std::{
     time::Duration,
 };
 
-use chassis::ServedBy;
-use store::{Heartbeat, Rng, Stage, StageTimes};
+use chassis::{GaugeGuard, ServedBy, ServerTiming};
+use prometheus_client::metrics::gauge::Gauge;
+use store::{Heartbeat, Part, Rng, Stage, StageTimes};
 use tokio::time::Instant;
 
 use crate::{
+    cpu::Cpu,
     ledger::Totals,
     metrics::Metrics,
+    settings::Settings,
+    transport::{Peer, RequestError},
     unit::{Timing, Unit},
 };
 
@@ -27,21 +31,26 @@ pub struct Stats {
     host: String,
     version: String,
     pub(crate) metrics: Metrics,
+    /// Requests in flight to rng and to hasher.
+    awaiting: [Gauge; Peer::ALL.len()],
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     stages: StageTimes,
-    /// When each rng last responded, and its number of lanes.
-    rngs: BTreeMap<String, (Instant, u16)>,
-    last_error: Option<String>,
+    /// Each rng by name, and when it last responded.
+    rngs: BTreeMap<String, (Rng, Instant)>,
+    /// The configured delay of the hasher that responded last.
+    hasher_delay: Option<Duration>,
+    cpu: Cpu,
+    last_error: Option<(Part, String)>,
 }
 
 impl Stats {
     /// Empty statistics of a worker with this name and version.
     pub fn new(host: String, version: String, metrics: Metrics) -> Self {
-        Self { host, version, metrics, state: Mutex::default() }
+        Self { host, version, metrics, awaiting: Default::default(), state: Mutex::default() }
     }
 
     /// Seconds in each stage so far, over all loops.
@@ -49,13 +58,16 @@ impl Stats {
         self.state().stages
     }
 
-    /// Adds the stages of a unit of work.
-    pub(crate) fn add_unit(&self, unit: &Unit) {
-        let stages = &mut self.state().stages;
+    /// Adds the stages of a unit of work. A unit that is done shows that the worker mines again.
+    pub(crate) fn add_unit(&self, unit: &Unit, is_done: bool) {
+        let mut state = self.state();
         for (timing, took) in &unit.timings {
             if let Timing::Stage(stage) = *timing {
-                self.add(stages, stage, *took);
+                self.add(&mut state.stages, stage, *took);
             }
+        }
+        if is_done {
+            state.last_error = None;
         }
     }
 
@@ -69,36 +81,65 @@ impl Stats {
         self.metrics.observe(stage, took);
     }
 
-    /// Remembers the rng that served a request.
-    pub(crate) fn add_rng(&self, ServedBy { host, lanes }: ServedBy) {
+    /// Counts a request in flight until the guard is dropped.
+    pub(crate) fn await_response(&self, peer: Peer) -> GaugeGuard {
+        GaugeGuard::new(&self.awaiting[peer as usize])
+    }
+
+    /// Adds a response of an rng.
+    pub(crate) fn add_rng(&self, served_by: ServedBy, timing: Option<ServerTiming>) {
+        let ServedBy { host, lanes: Some(lanes), delay } = served_by else { return };
         let rngs = &mut self.state().rngs;
-        if rngs.len() < MAX_RNGS || rngs.contains_key(&host) {
-            rngs.insert(host, (Instant::now(), lanes));
+        if !rngs.contains_key(&host) && rngs.len() < MAX_RNGS {
+            let rng = Rng { name: host.clone(), ..Rng::default() };
+            rngs.insert(host.clone(), (rng, Instant::now()));
         }
+        let Some((rng, seen)) = rngs.get_mut(&host) else { return };
+        *seen = Instant::now();
+        (rng.lanes, rng.delay) = (lanes, delay.map(|delay| delay.as_secs_f64()));
+        rng.served += 1;
+        let ServerTiming { queue, delay, work } = timing.unwrap_or_default();
+        rng.queue += queue.as_secs_f64();
+        rng.busy += (delay + work).as_secs_f64();
     }
 
-    /// Sets or clears the reason why the worker does not mine.
-    pub(crate) fn set_last_error(&self, error: Option<String>) {
-        self.state().last_error = error;
+    /// Remembers the configured delay of hasher.
+    pub(crate) fn set_hasher_delay(&self, delay: Option<Duration>) {
+        self.state().hasher_delay = delay;
     }
 
-    /// The heartbeat of a worker with these loops and totals.
-    pub(crate) fn heartbeat(&self, loops: u16, totals: Totals) -> Heartbeat {
-        let mut state = self.state();
-        state.rngs.retain(|_, (seen, _)| seen.elapsed() < RNG_LIFETIME);
-        let rng = |(name, (_, lanes)): (&String, &(Instant, u16))| Rng {
-            name: name.clone(),
-            lanes: *lanes,
+    /// Sets the reason why the worker does not mine.
+    pub(crate) fn set_last_error(&self, error: &anyhow::Error) {
+        let part = match error.downcast_ref::<RequestError>().map(|error| error.peer) {
+            Some(Peer::Rng) => Part::Rng,
+            Some(Peer::Hasher) => Part::Hasher,
+            None => Part::Redis,
         };
+        self.state().last_error = Some((part, format!("{error:#}")));
+    }
+
+    /// The heartbeat of a worker with these settings and totals.
+    pub(crate) fn heartbeat(&self, settings: &Settings, totals: Totals) -> Heartbeat {
+        let [awaiting_rng, awaiting_hasher] =
+            Peer::ALL.map(|peer| self.awaiting[peer as usize].get().try_into().unwrap_or(u16::MAX));
+        let mut state = self.state();
+        state.rngs.retain(|_, (_, seen)| seen.elapsed() < RNG_LIFETIME);
         Heartbeat {
             host: self.host.clone(),
             version: self.version.clone(),
-            loops,
+            loops: settings.concurrency.get(),
+            batch: settings.batch.get(),
+            delay: Some(settings.delay.as_secs_f64()),
+            hasher_delay: state.hasher_delay.map(|delay| delay.as_secs_f64()),
             hashes: totals.hashes,
             coins: totals.coins,
-            rngs: state.rngs.iter().map(rng).collect(),
+            rngs: state.rngs.values().map(|(rng, _)| rng.clone()).collect(),
             stages: state.stages,
-            last_error: state.last_error.clone(),
+            awaiting_rng,
+            awaiting_hasher,
+            cpu: state.cpu.usage(),
+            last_error: state.last_error.as_ref().map(|(_, error)| error.clone()),
+            failing: state.last_error.as_ref().map(|(part, _)| *part),
         }
     }
 
