@@ -77,6 +77,14 @@ def restartable(applications):
 
 
 @pytest.fixture
+def classroom(tmp_path):
+    """An application of its own, without workers."""
+    application = Application(tmp_path)
+    yield application
+    application.stop()
+
+
+@pytest.fixture
 def visit(browser):
     """Opens pages, and fails the test if the browser reports a problem."""
     visitors = []

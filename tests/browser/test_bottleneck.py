@@ -33,9 +33,9 @@ def test_one_worker_does_not_wait(one_worker, visit):
     assert queue < 0.1
     for stage in ("pause of worker", "delay of rng", "delay of hasher"):
         assert ms[stage] >= 95, ms
-    assert 2.5 < visitor.number("#ceiling") < 3.4
-    assert 0.85 < visitor.number("#speed") / visitor.number("#ceiling") < 1.15
-    assert "another worker would" in visitor.text("#stages")
+    assert visitor.number("#worker-capacity") == 3.3 and visitor.number("#rng-capacity") == 10
+    assert "1 worker can do 3.3 /s; rng could let 10 through: rng is 3" in visitor.plain("#lesson")
+    assert "Another worker would help." in visitor.text("#lesson")
     visitor.picture("one-worker")
 
 
@@ -44,9 +44,10 @@ def test_ten_workers_wait_for_rng(ten_workers, visit):
     ms, queue = settled(visitor, 9.7)
     assert 0.55 < queue < 0.8, ms
     assert ms["queue of rng"] == max(ms.values())
-    assert 8 < visitor.number("#ceiling") <= 10.1
-    assert 0.85 < visitor.number("#speed") / visitor.number("#ceiling") < 1.15
-    assert "another rng would help" in visitor.text("#stages")
+    assert visitor.number("#worker-capacity") == 33.3 and visitor.number("#rng-capacity") == 10
+    assert 80 < float(visitor.text("#rng-busy").removesuffix("%")) <= 100
+    assert "10 workers could do 33 /s; rng lets 10 through: rng is" in visitor.plain("#lesson")
+    assert "Another rng would help, another worker would not." in visitor.text("#lesson")
     assert visitor.page.locator("#workers tbody tr").count() == 10
     visitor.picture("ten-workers")
 
@@ -63,9 +64,11 @@ def test_the_slow_version_has_its_own_band_and_row(canary, visit):
     for row in visitor.page.locator("#workers tbody tr").all():
         cells = [cell.strip() for cell in row.locator("th, td").all_inner_texts()]
         assert cells[0] and cells[2] == "1", cells
-        speeds[cells[1]] = float(cells[3])
+        speeds[cells[1]] = float(cells[4])
     # Eleven times slower; a busy machine slows the usual version down, but hardly the slow one.
     assert speeds["v0.1"] < 3.5 and 0.1 <= speeds["v0.2"] < speeds["v0.1"] / 3, speeds
+    # The slow worker comes first.
+    assert visitor.text("#workers tbody tr >> nth=0 >> .version").strip() == "v0.2"
     # The bands are stacked: the upper edge is the total speed.
     shown = dict(re.findall(r"(v0\.\d)\s+([\d.]+)", legend))
     assert abs(sum(map(float, shown.values())) - visitor.number("#speed")) < 0.5

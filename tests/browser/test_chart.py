@@ -3,6 +3,8 @@
 import re
 from datetime import datetime, timezone
 
+import pytest
+
 # The top curve on the screen and the speeds of the gridlines. The cursor is computed from other data.
 DRAWN = """() => {
     const chart = document.getElementById("chart");
@@ -22,7 +24,7 @@ DRAWN = """() => {
     const cursor = chart.querySelector("line.cursor").getBoundingClientRect();
     return { scale, curve, left: box.left, width: box.width, top: box.top, height: box.height, cursor: cursor.left,
         words: document.getElementById("cursor").textContent, spoken: chart.getAttribute("aria-valuetext"),
-        focused: document.activeElement.id, now: Number(chart.dataset.now) };
+        focused: document.activeElement.id, now: Number(chart.getAttribute("aria-valuemax")) };
 }"""
 SPAN = 300
 
@@ -78,6 +80,36 @@ def test_hover_shows_time_and_speed_of_the_curve(canary, visit):
     visitor.picture("hover")
     visitor.page.mouse.move(5, 5)
     assert chart_state(visitor)["words"] == ""
+
+
+@pytest.mark.parametrize("window", [1, 5, 30])
+def test_the_past_does_not_change(window, canary, visit):
+    visitor = visit(f"{canary.url}index.html?window={window}")
+    visitor.until(lambda: visitor.page.locator("#chart path.line").count())
+    # Until the cursor stands on a point.
+    visitor.page.locator("#chart").focus()
+    for _ in range(2):
+        visitor.page.keyboard.press("ArrowLeft")
+    visitor.until(lambda: "hashes per second" in visitor.text("#cursor"), 60)
+    readings = set()
+    for _ in range(5):
+        visitor.wait(1)
+        readings.add((chart_state(visitor)["words"], visitor.page.get_attribute("#chart", "aria-valuenow")))
+    assert len(readings) == 1, readings
+
+
+def test_the_window_is_kept_in_the_url(canary, visit):
+    visitor = visit(canary.url)
+    for minutes in (1, 30, 5):
+        visitor.page.get_by_role("link", name=f"{minutes} min", exact=True).click()
+        visitor.page.wait_for_url(f"**/index.html?window={minutes}")
+        visitor.until(lambda: visitor.live() == "events")
+        visitor.wait_for_count()
+        assert f"over the last {minutes} minute" in visitor.text("figcaption")
+        assert visitor.page.get_by_role("figure", name=f"Speed over the last {minutes} minute").count() == 1
+        assert visitor.text("nav [aria-current]") == f"{minutes} min"
+        assert f"−{minutes} min" in visitor.page.locator("#chart .time").text_content()
+        visitor.picture(f"window-{minutes}")
 
 
 def test_the_keyboard_moves_the_cursor(canary, visit):

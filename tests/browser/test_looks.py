@@ -55,8 +55,7 @@ CLIPPED = """() => [...document.querySelectorAll("body *:not(svg, svg *)")].filt
 
 # Numbers of a fast application after a day.
 LONG = """() => {
-    document.querySelector(".figures").classList.add("long");
-    for (const id of ["speed", "instant", "ceiling", "coins"]) document.getElementById(id).textContent = "12,345,678";
+    for (const id of ["speed", "raw", "worker-capacity", "rng-capacity", "coins"]) document.getElementById(id).textContent = "12,345,678";
     document.getElementById("hashes").textContent = "1,234,567,890";
 }"""
 
@@ -102,7 +101,7 @@ def test_dark_and_light_differ_and_are_readable(canary, visit):
     assert papers["light"] > 0.8 and papers["dark"] < 0.05, papers
 
 
-@pytest.mark.parametrize("width", [320, 360, 800, 1440])
+@pytest.mark.parametrize("width", [320, 360, 800, 1000, 1280, 1440, 2560])
 def test_nothing_overlaps_or_is_clipped_at_a_width_of(width, canary, visit):
     visitor = settled(visit(canary.url, viewport={"width": width, "height": 800}))
     assert visitor.page.evaluate("document.scrollingElement.scrollWidth") <= width
@@ -120,10 +119,33 @@ def test_long_numbers_overlap_nothing_at_a_width_of(width, canary, visit):
 
 def assert_readable(texts, width):
     assert len(texts) > 50
+    assert_no_collisions(texts, width)
+
+
+def assert_no_collisions(texts, width):
     outside = [text for text in texts if text["left"] < 0 or text["right"] > width]
     assert outside == []
     collisions = [(one, other) for i, one in enumerate(texts) for other in texts[:i] if overlaps(one, other)]
     assert collisions == []
+
+
+@pytest.mark.parametrize("width", [1000, 1280])
+def test_a_number_never_wraps_at_a_width_of(width, canary, visit):
+    visitor = settled(visit(canary.url, viewport={"width": width, "height": 800}))
+    rows = visitor.page.evaluate(f"""() => {{ ({LONG})(); return [...document.querySelectorAll(".figures dd:not(.note)")]
+        .map((number) => [number.getClientRects().length, number.getBoundingClientRect().height]); }}""")
+    assert len(rows) == 7 and len({height for _, height in rows}) == 1, rows
+
+
+def test_forced_colours_keep_the_legend(canary, visit):
+    visitor = settled(visit(canary.url, forced_colors="active"))
+    colours = visitor.page.evaluate("""() => ["figcaption .swatch", "#chart path.line", ".health i", ".bar rect"].map((selector) => {
+        const style = getComputedStyle(document.querySelector(selector));
+        return selector.startsWith("#chart") ? style.stroke : selector === ".bar rect" ? style.fill : style.backgroundColor;
+    })""")
+    paper = visitor.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert all(colour not in (paper, "rgba(0, 0, 0, 0)", "none") for colour in colours), (paper, colours)
+    visitor.picture("forced-colours")
 
 
 def test_nothing_moves_with_reduced_motion(canary, visit):

@@ -12,7 +12,7 @@ def test_everything_works_behind_a_path_prefix(canary, visit):
         visitor.until(lambda: visitor.live() == "events")
         visitor.wait_for_count()
         visitor.wait_for_count()
-        assert not visitor.request_count("/json")
+        assert not visitor.request_count("/fragment")
         visitor.until_coin()
         visitor.page.locator("#recent-coins a").first.click()
         visitor.page.wait_for_url(f"{url}coins/0*")
@@ -23,5 +23,5 @@ def test_everything_works_behind_a_path_prefix(canary, visit):
         visitor.until(lambda: visitor.live() == "polling")
         visitor.wait_for_count()
         assert all(urlsplit(request).path.startswith(f"{PREFIX}/") for request in visitor.requests)
-        for file in ("index.html", "dashboard.js", "favicon.svg", "events", "json", "fragment"):
+        for file in ("index.html", "dashboard.js", "favicon.svg", "events", "fragment"):
             assert visitor.request_count(f"/{file}"), file

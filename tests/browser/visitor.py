@@ -69,6 +69,10 @@ class Visitor:
     def text(self, selector):
         return self.page.locator(selector).inner_text()
 
+    def plain(self, selector):
+        """The text in one line, with usual spaces."""
+        return " ".join(self.text(selector).split())
+
     def number(self, selector):
         """The displayed number, or None."""
         try:

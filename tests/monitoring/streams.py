@@ -14,13 +14,13 @@ SECONDS = 10
 REQUEST = b"GET /events HTTP/1.1\r\nHost: webui\r\n\r\n"
 # How often redis has returned the newest coins, which only webui requests.
 CALLS = "return tonumber(redis.call('INFO', 'commandstats'):match('cmdstat_lrange:calls=(%d+)') or 0)"
-EVENT = b"event: dashboard\n"
+EVENTS = (b"event: page\n", b"event: patch\n")
 
 
 def count_events(seconds, streams):
-    """Counts the events of each stream for this number of seconds."""
+    """Counts the events of each stream for this number of seconds, and the bytes of all of them."""
     selector = selectors.DefaultSelector()
-    events = [0] * len(streams)
+    events, size = [0] * len(streams), 0
     for number, stream in enumerate(streams):
         selector.register(stream, selectors.EVENT_READ, number)
     end = time.monotonic() + seconds
@@ -29,9 +29,10 @@ def count_events(seconds, streams):
             text = key.fileobj.recv(1 << 20)
             if not text:
                 raise ConnectionError("webui has closed a stream")
-            events[key.data] += text.count(EVENT)
+            events[key.data] += sum(text.count(event) for event in EVENTS)
+            size += len(text)
     selector.close()
-    return events
+    return events, size
 
 
 def thousand_streams(folder):
@@ -54,19 +55,23 @@ def thousand_streams(folder):
         stream.sendall(REQUEST)
     count_events(20, streams)
     started, before, calls = time.monotonic(), usage(), reads()
-    events = count_events(SECONDS, streams)
+    events, size = count_events(SECONDS, streams)
     elapsed, after, calls = time.monotonic() - started, usage(), reads() - calls
     cores = (after.sum(cpu) - before.sum(cpu)) / elapsed
     print(
         f"    {STREAMS} streams: {cores:.3f} cores, {idle / 1e6:.1f} to {after.sum(memory) / 1e6:.1f} MB, "
-        f"redis read {calls / elapsed:.1f} times a second, {min(events)} to {max(events)} events each in {elapsed:.0f} s"
+        f"redis read {calls / elapsed:.1f} times a second, {min(events)} to {max(events)} events each in {elapsed:.0f} s, "
+        f"{size / sum(events):.0f} bytes per event"
     )
     if after.sum("webui_event_streams") != STREAMS:
         yield f"{after.sum('webui_event_streams')} streams are counted"
-    if calls > 3 * elapsed + 1 or calls < 0.5 * elapsed:
+    if calls > elapsed + 2 or calls < 0.5 * elapsed:
         yield f"redis was read {calls} times in {elapsed} s"
     if min(events) < 0.5 * elapsed or max(events) > elapsed + 2:
         yield f"{min(events)} to {max(events)} events in {elapsed} s"
+    # A whole page has three times as many bytes.
+    if size / sum(events) > 6000:
+        yield f"{size / sum(events)} bytes per event"
     if after.sum(memory) > idle + 64e6:
         yield f"{after.sum(memory)} bytes of memory"
     if cores > 0.5:

@@ -7,13 +7,17 @@ const REOPEN = 10000; // milliseconds without an event after which the stream is
 let source = null;
 let opened = 0; // when the stream of events was opened
 let lastEvent = 0; // when the last event arrived
-let lastResponse = Date.now(); // when webui last sent anything
-let polls = 0;
+let lastResponse = Date.now(); // when the dashboard was last received
 let busy = false;
+let lines = []; // of the dashboard that is shown
+
+// The window of the chart, for requests.
+const query = new URLSearchParams(location.search).has("window") ? location.search : "";
 
 // ---- The page
 
 function show(html) {
+    lines = html.split("\n");
     const fresh = document.createElement("template");
     fresh.innerHTML = html;
     drawCursor(fresh.content);
@@ -60,45 +64,33 @@ function remove(node) {
 function open() {
     source?.close();
     opened = Date.now();
-    source = new EventSource("events");
-    source.addEventListener("dashboard", (event) => {
-        lastEvent = Date.now();
-        show(event.data);
-        mark("events");
+    source = new EventSource("events" + query);
+    source.addEventListener("page", (event) => receive(event.data));
+    source.addEventListener("patch", (event) => {
+        for (const [at, removed, ...added] of JSON.parse(event.data)) lines.splice(at, removed, ...added);
+        receive(lines.join("\n"));
     });
 }
 
-async function request(url) {
-    const response = await fetch(url, { cache: "no-store", signal: AbortSignal.timeout(2000) });
-    // While redis is unreachable, /json returns 503 and the fragment explains it. Other errors come from a proxy.
-    if (!response.ok && !(url === "json" && response.status === 503)) throw new Error(response.statusText);
-    if (response.ok) lastResponse = Date.now();
-    return response;
+function receive(html) {
+    lastEvent = Date.now();
+    show(html);
+    mark("events");
 }
 
 async function poll() {
     if (busy) return;
     busy = true;
     try {
-        const response = await request("json");
-        if (response.ok) {
-            const { hashes, coins } = await response.json();
-            write("hashes", hashes ?? 0);
-            write("coins", coins);
-        }
-        if (!response.ok) polls = 0;
-        if (!response.ok || polls++ % 5 === 0) show(await (await request("fragment")).text());
+        const response = await fetch("fragment" + query, { cache: "no-store", signal: AbortSignal.timeout(2000) });
+        // An error comes from a proxy.
+        if (!response.ok) throw new Error(response.statusText);
+        show(await response.text());
         mark("polling");
     } catch {
-        polls = 0;
         mark("lost");
     }
     busy = false;
-}
-
-function write(id, number) {
-    const place = document.getElementById(id);
-    if (place) place.textContent = BigInt(number).toLocaleString("en");
 }
 
 function mark(live) {
@@ -108,7 +100,7 @@ function mark(live) {
     if (lost && notice) {
         const age = Math.round((Date.now() - lastResponse) / 1000);
         const ago = age < 120 ? `${age} s` : `${Math.floor(age / 60)} min`;
-        notice.innerHTML = `<strong>Connection lost ${ago} ago.</strong> These are the last numbers received.`;
+        notice.innerHTML = `<p><strong>Connection lost ${ago} ago.</strong> These are the last numbers received.</p>`;
     }
     main.classList.toggle("stale", lost);
     // Screen readers announce an error once, without its age, and later that it is over.
@@ -136,59 +128,64 @@ document.addEventListener("visibilitychange", () => {
 setInterval(tick, 1000);
 tick();
 
+// ---- Presentation mode
+
+function present(on) {
+    document.documentElement.classList.toggle("present", on);
+    const parameters = new URLSearchParams(location.search);
+    parameters.delete("present");
+    const rest = parameters.size ? "&" + parameters : "";
+    history.replaceState(null, "", on ? "?present" + rest : rest.replace("&", "?") || location.pathname);
+}
+
+if (new URLSearchParams(location.search).has("present")) present(true);
+addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.altKey || event.metaKey) return;
+    if (event.key === "f") present(!document.documentElement.classList.contains("present"));
+    if (event.key === "Escape") present(false);
+});
+
 // ---- The cursor on the chart
 
-const SPAN = 300;
-const NUMBER = /-?\d+/g;
 let pointer = null; // where the pointer is on the chart, from 0 to 1
 let cursorTime = null; // the time that the cursor shows, in seconds since the Unix epoch
 
-// The points of a path, [time, speed], from its absolute and then relative numbers.
-function points(path, now, top) {
-    return path.getAttribute("d").split("M").slice(1).flatMap((piece) => {
-        const numbers = piece.match(NUMBER).map(Number);
-        let [x, y] = [0, 0];
-        return Array.from({ length: numbers.length / 2 }, (_, i) => {
-            x += numbers[2 * i];
-            y += numbers[2 * i + 1];
-            return [now - SPAN + (x / 1500) * SPAN, (top * (1000 - y)) / 1000];
-        });
-    });
+function series(root) {
+    const text = root.querySelector("#series")?.textContent;
+    return text ? JSON.parse(text) : null;
 }
 
 function drawCursor(root) {
     const chart = root.querySelector("#chart");
     const line = root.querySelector(".cursor");
     const text = root.querySelector("#cursor");
-    if (!chart || !line || !text) return;
-    const [now, top] = [Number(chart.dataset.now), Number(chart.dataset.top)];
-    if (pointer !== null) cursorTime = now - SPAN * (1 - pointer);
-    if (cursorTime !== null) cursorTime = Math.min(Math.max(cursorTime, now - SPAN), now);
+    const data = series(root);
+    if (!chart || !line || !text || !data) return;
+    const { start, span, points, versions } = data;
+    if (pointer !== null) cursorTime = start + span * pointer;
+    if (cursorTime !== null) cursorTime = Math.min(Math.max(cursorTime, start), start + span);
     line.setAttribute("visibility", cursorTime === null ? "hidden" : "visible");
     text.textContent = "";
     if (cursorTime === null) return;
 
-    const bands = [...root.querySelectorAll("path.line")];
-    const far = (point) => Math.abs(point[0] - cursorTime);
-    const speeds = bands.map((band) => {
-        const near = points(band, now, top).reduce((a, b) => (far(b) < far(a) ? b : a), [Infinity, 0]);
-        return far(near) <= 4 ? near[1] : null;
-    });
-    // A version without speed has no line; its edge is the line below it.
-    speeds.forEach((speed, i) => speeds[i] = speed ?? speeds[i - 1] ?? null);
-    const x = `${100 - ((now - cursorTime) / SPAN) * 100}%`;
+    const x = `${((cursorTime - start) / span) * 100}%`;
     line.setAttribute("x1", x);
     line.setAttribute("x2", x);
+    const far = (point) => Math.abs(point[0] - cursorTime);
+    const near = points.reduce((a, b) => (far(b) < far(a) ? b : a), [Infinity]);
     const round = (speed) => (speed < 99.95 ? speed.toFixed(1) : Math.round(speed).toLocaleString("en"));
-    const total = speeds.at(-1) ?? null;
-    let label = `${new Date(cursorTime * 1000).toLocaleTimeString()} · `;
-    label += total === null ? "no reading" : `${round(total)} hashes per second`;
-    if (total !== null && bands.length > 1) {
-        const parts = bands.map((band, i) => `${band.dataset.name} ${round(Math.max(0, speeds[i] - (speeds[i - 1] ?? 0)))}`);
-        label += ` · ${parts.reverse().join(", ")}`;
+    const found = far(near) <= Math.max(4, span / 75);
+    let label = `${new Date((found ? near[0] : cursorTime) * 1000).toLocaleTimeString()} · `;
+    if (found) {
+        const [, capacity, ...speeds] = near;
+        label += `${round(speeds.reduce((a, b) => a + b, 0))} hashes per second`;
+        if (speeds.length > 1) label += ` · ${versions.map((name, i) => `${name || "others"} ${round(speeds[i])}`).reverse().join(", ")}`;
+        if (capacity !== null) label += ` · capacity ${round(capacity)}`;
+    } else {
+        label += "no reading";
     }
     text.textContent = label;
-    chart.setAttribute("aria-valuenow", Math.round(cursorTime - now));
+    chart.setAttribute("aria-valuenow", Math.round(cursorTime));
     chart.setAttribute("aria-valuetext", label);
 }
 
@@ -208,12 +205,14 @@ function hideCursor(event) {
 
 function key(event) {
     const chart = event.target.closest("#chart");
-    if (!chart || event.ctrlKey || event.altKey || event.metaKey) return;
-    const now = Number(chart.dataset.now);
-    const from = cursorTime ?? now;
+    const data = series(main);
+    if (!chart || !data || event.ctrlKey || event.altKey || event.metaKey) return;
+    const { start, span } = data;
+    const step = Math.max(2, span / 150);
+    const from = cursorTime ?? start + span;
     const to = {
-        ArrowLeft: from - 2, ArrowDown: from - 2, ArrowRight: from + 2, ArrowUp: from + 2,
-        PageDown: from - 30, PageUp: from + 30, Home: now - SPAN, End: now, Escape: null,
+        ArrowLeft: from - step, ArrowDown: from - step, ArrowRight: from + step, ArrowUp: from + step,
+        PageDown: from - 15 * step, PageUp: from + 15 * step, Home: start, End: start + span, Escape: null,
     }[event.key];
     if (to === undefined) return;
     event.preventDefault();
@@ -228,8 +227,9 @@ main.addEventListener("pointerout", (event) => {
     if (event.target.closest("#chart") && !event.relatedTarget?.closest?.("#chart")) hideCursor(event);
 });
 main.addEventListener("focusin", (event) => {
-    if (event.target.id !== "chart" || pointer !== null) return;
-    cursorTime = Number(event.target.dataset.now);
+    const data = series(main);
+    if (event.target.id !== "chart" || pointer !== null || !data) return;
+    cursorTime = data.start + data.span;
     drawCursor(main);
 });
 main.addEventListener("keydown", key);

@@ -1,6 +1,37 @@
 //! The page of a coin, with a command that checks it.
 
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
+use store::Store;
+use tokio::sync::Semaphore;
+
+use crate::poller::{StoreError, call};
+
+/// The number of coins that are read from the store at once.
+const MAX_READS: usize = 16;
+
+/// Reads coins from the store; clones share the limit.
+#[derive(Clone)]
+pub(crate) struct Coins {
+    store: Store,
+    reads: Arc<Semaphore>,
+}
+
+impl Coins {
+    pub(crate) fn new(store: Store) -> Self {
+        Self { store, reads: Arc::new(Semaphore::new(MAX_READS)) }
+    }
+
+    /// The bytes of the coin with this hash, if it is in the wallet.
+    pub(crate) async fn read(&self, hash: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        call(async {
+            let _permit = self.reads.acquire().await?;
+            self.store.coin(hash).await
+        })
+        .await
+    }
+}
 
 /// Whether the text is 64 lowercase hex digits.
 pub(crate) fn is_hash(text: &str) -> bool {

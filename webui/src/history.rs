@@ -1,149 +1,249 @@
-//! The last minutes of readings, stored in the server so that the chart survives a reload.
+//! The last half hour: a sample for each second, and what happened between them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::{BTreeMap, BTreeSet};
 
-use store::Snapshot;
+use serde::{Deserialize, Serialize};
+use store::{HISTORY, Part};
 
-use crate::{
-    Metrics,
-    counters::{Outcome, Reading},
-    curve::{GAP, Speed, speeds},
-    workers::{Ceiling, Workers},
-};
+use crate::capacity::Capacity;
 
-/// The length of the history, in seconds: the five minutes of the chart, and the ten seconds that
-/// its first speed is computed from.
-pub(crate) const SPAN: f64 = 310.0;
+/// A longer time without a sample is a gap, in seconds.
+pub(crate) const GAP: f64 = 5.0;
+/// Changes within this time are one event, in seconds.
+const BURST: f64 = 10.0;
+/// The colours of versions. One more colour is for the others.
+pub(crate) const COLOURS: u8 = 5;
 
-/// The number of samples that are stored, even if the clock jumps.
-const MAX_SAMPLES: usize = 1000;
-
-/// One reading of the counters.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// What was true in one second. It is stored, so that all replicas show the same past.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
 pub(crate) struct Sample {
-    /// Seconds since the Unix epoch.
-    pub now: f64,
-    /// Units of work done.
-    pub hashes: u64,
-    /// Coins in the wallet.
-    pub coins: u64,
-    /// Units of work that the workers of each version have reported.
-    pub by_version: BTreeMap<String, u64>,
+    /// Seconds since the Unix epoch, by the clock of the store.
+    pub(crate) at: f64,
+    /// The speed of each version; none while it was being measured.
+    pub(crate) speeds: Option<Vec<Speed>>,
+    pub(crate) capacity: Capacity,
+    /// Workers alive, and their versions.
+    pub(crate) workers: usize,
+    pub(crate) versions: BTreeSet<String>,
+    /// Workers that cannot reach a part.
+    pub(crate) failing: BTreeMap<Part, usize>,
+    pub(crate) rngs: usize,
+    /// Whether redis could not be read before.
+    pub(crate) after_outage: bool,
+}
+
+/// The speed of one version.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub(crate) struct Speed {
+    /// The version; empty for workers that send no heartbeats.
+    pub(crate) version: String,
+    /// The number of its colour.
+    pub(crate) colour: u8,
+    /// Hashes per second.
+    pub(crate) rate: f64,
 }
 
 impl Sample {
-    /// Whether this sample and the next one give a speed.
-    pub(crate) fn continues(&self, next: &Sample) -> bool {
-        let counted = next.hashes >= self.hashes && next.coins >= self.coins;
-        counted && (0.0..=GAP).contains(&(next.now - self.now))
+    /// The speed of all versions together.
+    pub(crate) fn speed(&self) -> Option<f64> {
+        self.speeds.as_ref().map(|speeds| speeds.iter().fold(0.0, |sum, speed| sum + speed.rate))
+    }
+
+    /// Whether most workers cannot reach a part.
+    pub(crate) fn is_down(&self, part: Part) -> bool {
+        self.failing.get(&part).is_some_and(|failing| 2 * failing > self.workers)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut sample: Self = serde_json::from_str(text).ok()?;
+        for speed in sample.speeds.iter_mut().flatten() {
+            speed.rate = speed.rate.clamp(0.0, 1e12);
+            speed.colour = speed.colour.min(COLOURS);
+        }
+        (sample.at >= 0.0).then_some(sample)
     }
 }
 
-/// The readings so far.
+/// Something that changed between two samples.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Event<'a> {
+    /// The last sample before it, and the first one after it.
+    pub(crate) before: &'a Sample,
+    pub(crate) after: &'a Sample,
+    /// Whether there was no sample in between for a while.
+    pub(crate) is_gap: bool,
+}
+
+/// The samples so far.
 #[derive(Default)]
 pub(crate) struct History {
-    /// Oldest first.
-    pub(crate) samples: Vec<Sample>,
-    pub(crate) workers: Workers,
-    pub(crate) snapshot: Option<Arc<Snapshot>>,
-    /// Why the last reading failed.
-    pub(crate) unavailable: Option<String>,
+    samples: BTreeMap<u64, Sample>,
+    colours: BTreeMap<String, u8>,
 }
 
 impl History {
-    pub(crate) fn add(&mut self, outcome: Outcome) {
-        let reading = match outcome {
-            Ok(reading) => reading,
-            Err(sentence) => return self.unavailable = Some(sentence),
-        };
-        self.unavailable = None;
-        self.workers.add(&reading.snapshot.workers, reading.now);
-        if let Ok(hashes) = reading.hashes.as_deref().unwrap_or("0").parse() {
-            let by_version = self.workers.by_version();
-            let Reading { now, coins, .. } = reading;
-            self.samples.push(Sample { now, hashes, coins, by_version });
+    /// The second of the last sample; zero if there is none.
+    pub(crate) fn last_second(&self) -> u64 {
+        self.samples.last_key_value().map_or(0, |(second, _)| *second)
+    }
+
+    /// Adds stored samples.
+    pub(crate) fn add(&mut self, samples: &[String]) {
+        for sample in samples.iter().filter_map(|text| Sample::parse(text)) {
+            for speed in sample.speeds.iter().flatten() {
+                self.colours.insert(speed.version.clone(), speed.colour);
+            }
+            let second = sample.at as u64;
+            // Later samples remain from before the clock went back.
+            drop(self.samples.split_off(&second));
+            self.samples.insert(second, sample);
         }
-        let old = self.samples.iter().take_while(|sample| sample.now < reading.now - SPAN).count();
-        self.samples.drain(..old.max(self.samples.len().saturating_sub(MAX_SAMPLES)));
-        self.snapshot = Some(reading.snapshot);
+        let first = self.last_second().saturating_sub(HISTORY.as_secs());
+        self.samples = self.samples.split_off(&first);
+        let speeds = self.samples.values().filter_map(|sample| sample.speeds.as_ref());
+        let used: BTreeSet<_> = speeds.flatten().map(|speed| &speed.version).collect();
+        self.colours.retain(|version, _| used.contains(version));
     }
 
-    /// The speed at each sample.
-    pub(crate) fn speeds(&self) -> Vec<Vec<Speed>> {
-        speeds(&self.samples)
-    }
-
-    /// The highest speed that is possible, if known; `speed` is the current one.
-    pub(crate) fn ceiling(&self, speed: Option<&Speed>) -> Option<Ceiling> {
-        // Workers without heartbeats add an unknown capacity; the limit of rng applies to them as
-        // well.
-        let others = speed.is_some_and(|speed| speed.others() > 0.0);
-        self.workers.ceiling().filter(|ceiling| !others || ceiling.rng_ratio < 1.0)
-    }
-
-    /// Updates the metrics.
-    pub(crate) fn update(&self, metrics: &Metrics) {
-        if let Some(last) = self.samples.last() {
-            metrics.hashes.set(last.hashes as f64);
-            metrics.coins.set(last.coins as f64);
-            metrics.last_reading.set(last.now);
+    /// The colour of a version: at first sight the first one that no other version has.
+    pub(crate) fn colour(&mut self, version: &str) -> u8 {
+        if version.is_empty() {
+            return COLOURS;
         }
-        let fresh = self.unavailable.is_none();
-        metrics.workers.set(if fresh { self.workers.alive().count() as f64 } else { f64::NAN });
-        let speeds = self.speeds();
-        let ceiling = self.ceiling(speeds.last().and_then(|run| run.last()));
-        let ceiling = ceiling.filter(|_| fresh);
-        metrics.predicted.set(ceiling.map_or(f64::NAN, |ceiling| ceiling.speed));
+        let is_free = |colour: &u8| !self.colours.values().any(|used| used == colour);
+        let first_free = (0..COLOURS).find(is_free).unwrap_or(COLOURS);
+        *self.colours.entry(version.to_owned()).or_insert(first_free)
     }
+
+    /// The samples since a time, oldest first.
+    pub(crate) fn since(&self, start: f64) -> impl DoubleEndedIterator<Item = &Sample> {
+        self.samples.range(start.max(0.0) as u64..).map(|(_, sample)| sample)
+    }
+
+    /// What happened since a time, oldest first. A burst of changes is one event.
+    pub(crate) fn events(&self, start: f64) -> Vec<Event<'_>> {
+        let mut events: Vec<Event> = Vec::new();
+        let samples: Vec<_> = self.since(start).collect();
+        for (before, after) in samples.windows(2).map(|pair| (pair[0], pair[1])) {
+            let is_gap = after.at - before.at > GAP;
+            if !is_gap && !differ(before, after) {
+                continue;
+            }
+            match events.last_mut() {
+                Some(last) if !is_gap && !last.is_gap && before.at - last.after.at < BURST => {
+                    last.after = after;
+                }
+                _ => events.push(Event { before, after, is_gap }),
+            }
+        }
+        events.retain(|event| event.is_gap || differ(event.before, event.after));
+        events
+    }
+}
+
+/// Whether something happened between two samples.
+fn differ(before: &Sample, after: &Sample) -> bool {
+    fn state(sample: &Sample) -> impl PartialEq {
+        let down = [Part::Rng, Part::Hasher].map(|part| sample.is_down(part));
+        (sample.workers, &sample.versions, down)
+    }
+    state(before) != state(after) || have_rngs_changed(before, after)
+}
+
+/// Whether an rng came or went. The first one is none: workers hear of it when they start.
+pub(crate) fn have_rngs_changed(before: &Sample, after: &Sample) -> bool {
+    before.rngs != after.rngs && before.rngs > 0 && after.rngs > 0
 }
 
 #[cfg(test)]
 mod tests {
-    use store::Totals;
-
     use super::*;
-    use crate::workers::tests::{heartbeat, status};
+    use crate::state::tests::{World, after};
 
-    /// A reading at a constant speed, with one worker that has default settings.
-    fn reading(second: u32, rate: f64) -> Outcome {
-        let (now, hashes) = (f64::from(second), (f64::from(second) * rate).to_string());
-        let snapshot = Snapshot {
-            now,
-            totals: Totals { coins: 0, hashes: None },
-            recent_coins: Vec::new(),
-            workers: vec![status("run", now, heartbeat(now, 0.0))],
-        };
-        let hashes = hashes.split('.').next().map(str::to_owned);
-        Ok(Reading { coins: 0, hashes, now, snapshot: snapshot.into() })
+    fn sample(at: f64) -> Sample {
+        Sample { at, ..Sample::default() }
     }
 
     #[test]
-    fn the_history_is_limited_to_five_minutes() {
+    fn samples_of_half_an_hour_are_kept() {
         let mut history = History::default();
-        (0..2000).for_each(|second| history.add(reading(second, 3.0)));
-        let (first, last) = (&history.samples[0], &history.samples[history.samples.len() - 1]);
-        assert_eq!((first.now, last.now, last.hashes), (1689.0, 1999.0, 5997));
-        // Even when the clock runs backwards.
-        for second in (0..3000).rev() {
-            history.add(reading(second, 3.0));
+        for second in 0..5000 {
+            history.add(&[serde_json::to_string(&sample(f64::from(second))).unwrap()]);
         }
-        assert!(history.samples.len() <= MAX_SAMPLES);
+        assert_eq!(history.samples.len() as u64, HISTORY.as_secs() + 1);
+        assert_eq!(history.last_second(), 4999);
     }
 
     #[test]
-    fn the_predicted_speed_is_nan_with_unknown_workers_and_without_redis() {
-        let predicted = |rate| {
-            let (mut history, metrics) = (History::default(), Metrics::default());
-            (0..60).for_each(|second| history.add(reading(second, rate)));
-            history.update(&metrics);
-            assert_eq!((metrics.workers.get(), metrics.last_reading.get()), (1.0, 59.0));
-            let fresh = metrics.predicted.get();
-            history.add(Err("redis is unreachable.".to_owned()));
-            history.update(&metrics);
-            assert!(metrics.predicted.get().is_nan() && metrics.workers.get().is_nan());
-            fresh
+    fn unreadable_samples_are_skipped_and_impossible_values_are_limited() {
+        let mut history = History::default();
+        let text = r#"{"at": 7, "speeds": [{"rate": -1e300, "colour": 200}, {"rate": 1e300}], "later": 1}"#;
+        let texts = ["nonsense", "{}", r#"{"at": "x"}"#, r#"{"at": -1e300}"#, text];
+        history.add(&texts.map(str::to_owned));
+        assert_eq!(history.last_second(), 7);
+        assert_eq!(history.since(1.0).next().unwrap().speed(), Some(1e12));
+    }
+
+    #[test]
+    fn a_version_keeps_its_colour_and_no_other_gets_it() {
+        let mut world = after(10, 1);
+        let colours = |world: &World| {
+            let speeds = world.state.sample().unwrap().speeds.clone().unwrap();
+            speeds.into_iter().map(|speed| (speed.version, speed.colour)).collect::<Vec<_>>()
         };
-        assert!((predicted(3.2) - 3.2).abs() < 0.1);
-        assert!(predicted(6.4).is_nan());
+        world.add_worker("v0.2");
+        // The name sorts first.
+        world.add_worker("a");
+        world.run(10);
+        let named = |version: &str, colour| (version.to_owned(), colour);
+        assert_eq!(colours(&world), [named("v0.1", 0), named("a", 1), named("v0.2", 2)]);
+        world.workers.remove(0);
+        world.run(10);
+        assert_eq!(colours(&world), [named("a", 1), named("v0.2", 2)]);
+        world.add_worker("v0.3");
+        world.add_worker("v0.4");
+        world.add_worker("v0.5");
+        world.add_worker("v0.6");
+        world.run(10);
+        let shown = colours(&world);
+        // Beyond the colours are the others. The colour of v0.1 is still in the chart.
+        assert_eq!(shown.last().unwrap(), &named("", COLOURS));
+        assert_eq!(shown.len(), 5, "{shown:?}");
+        assert!(shown.iter().all(|(_, colour)| *colour != 0), "{shown:?}");
+    }
+
+    #[test]
+    fn a_burst_of_changes_is_one_event_and_its_undoing_is_none() {
+        let mut world = after(30, 1);
+        for workers in [2, 3, 7, 10] {
+            world.scale(workers);
+            world.run(3);
+        }
+        world.run(30);
+        let counts = |world: &World| {
+            let events = world.state.history.events(0.0);
+            events.iter().map(|e| (e.before.workers, e.after.workers)).collect::<Vec<_>>()
+        };
+        assert_eq!(counts(&world), [(1, 10)]);
+        world.scale(9);
+        world.run(2);
+        world.scale(10);
+        world.run(30);
+        assert_eq!(counts(&world), [(1, 10)]);
+    }
+
+    #[test]
+    fn an_outage_is_a_gap_and_an_event() {
+        let mut world = after(20, 1);
+        for _ in 0..8 {
+            world.now += 1.0;
+            world.add(Err("redis is unreachable".to_owned()));
+        }
+        world.run(20);
+        let events = world.state.history.events(0.0);
+        let [event] = &events[..] else { panic!("{events:?}") };
+        assert!(event.is_gap && event.after.after_outage);
     }
 }

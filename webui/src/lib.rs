@@ -1,39 +1,53 @@
 //! The webui service: the dashboard for browsers, and `/json` for programs.
 //!
-//! In reading order: this file has the routes, `counters` reads the store, `history` and `workers`
-//! store recent readings, `page` and `curve` render them, `events` sends the result to the
-//! browsers, `files` serves the assets.
+//! In reading order, each using only earlier ones: `poller` reads the store; `rates` measures a
+//! speed; `rngs` and `workers` turn heartbeats into rates; `capacity` says what is possible; `history` has a
+//! sample for each second; `state` is all that is known at one time; `view` turns it into text and
+//! coordinates; `sse` sends it; `publish` does all this each second. `coin` and `assets` are pages
+//! of their own. This file has the routes.
 
+mod assets;
+mod capacity;
 mod coin;
-mod counters;
-mod curve;
-mod events;
-mod files;
 mod history;
 mod metrics;
-mod page;
+mod poller;
+mod publish;
+mod rates;
+mod rngs;
+mod sse;
+mod state;
+mod view;
 mod workers;
 
 use std::path::PathBuf;
 
 use axum::{
     Json, Router,
-    extract::{Path, State},
+    extract::{Path, RawQuery, Request, State, rejection::PathRejection},
     http::{
         HeaderValue, StatusCode,
-        header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, X_CONTENT_TYPE_OPTIONS},
+        header::{
+            CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, X_CONTENT_TYPE_OPTIONS,
+        },
     },
     response::{Html, IntoResponse, Response},
     routing::get,
 };
+use serde_json::json;
 use store::Store;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tracing::Instrument;
 
 pub use crate::metrics::Metrics;
-use crate::{counters::Counters, events::Event, files::Files, history::History};
+use crate::{
+    assets::Assets,
+    coin::{Coins, describe, is_hash},
+    poller::Poller,
+    publish::{Pages, pages},
+    view::Window,
+};
 
 /// The settings of webui.
 #[derive(clap::Args, Clone)]
@@ -45,10 +59,11 @@ pub struct Settings {
 }
 
 #[derive(Clone)]
-struct Dashboard {
-    counters: Counters,
-    events: watch::Receiver<Event>,
-    files: Files,
+struct Webui {
+    poller: Poller,
+    pages: Pages,
+    coins: Coins,
+    assets: Assets,
     metrics: Metrics,
     stop: CancellationToken,
 }
@@ -61,12 +76,14 @@ pub fn router(
     metrics: Metrics,
     stop: CancellationToken,
 ) -> anyhow::Result<Router> {
-    let files = Files::new(settings.files.as_deref())?;
-    let assets = files.service();
-    let counters = Counters::new(&store)?;
-    let (sender, events) = watch::channel(Event::new(&History::default(), counters::now())?);
-    let publish = events::publish(sender, counters.clone(), metrics.clone());
-    let dashboard = Dashboard { counters, events, files, metrics, stop: stop.clone() };
+    let assets = Assets::new(settings.files.as_deref())?;
+    let store = store.with_timeout(poller::RESPONSE_TIMEOUT)?;
+    let (poller, read) = Poller::new(store.clone());
+    let (pages, publish) = pages(store.clone(), poller.clone(), metrics.clone())?;
+    let webui =
+        Webui { poller, pages, coins: Coins::new(store), assets, metrics, stop: stop.clone() };
+    // Requests still need readings after `stop`.
+    tokio::spawn(read.in_current_span());
     tokio::spawn(async move { stop.run_until_cancelled(publish).await }.in_current_span());
 
     let set =
@@ -75,51 +92,65 @@ pub fn router(
         .route("/", get(async || (StatusCode::FOUND, [(LOCATION, "index.html")])))
         .route("/index.html", get(index))
         .route("/fragment", get(fragment))
-        .route("/events", get(stream))
+        .route("/events", get(events))
         .route("/coins/{hash}", get(coin))
         .route("/json", get(json))
-        .fallback_service(assets)
+        .fallback(asset)
         .layer(set(CACHE_CONTROL, "no-cache"))
         .layer(set(X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .with_state(dashboard))
+        .with_state(webui))
 }
 
-async fn json(State(dashboard): State<Dashboard>) -> Response {
-    dashboard
-        .counters
-        .read()
-        .await
-        .map_or_else(unavailable, |reading| Json(reading).into_response())
+async fn json(State(webui): State<Webui>) -> Response {
+    let Some(reading) = webui.poller.read().await else {
+        return unavailable("webui is stopping");
+    };
+    match reading.outcome {
+        Ok(snapshot) => {
+            let totals = &snapshot.totals;
+            let json = json!({"coins": totals.coins, "hashes": totals.hashes, "now": reading.now});
+            Json(json).into_response()
+        }
+        Err(sentence) => unavailable(&sentence),
+    }
 }
 
-async fn coin(State(dashboard): State<Dashboard>, Path(hash): Path<String>) -> Response {
-    if !coin::is_hash(&hash) {
+async fn coin(State(webui): State<Webui>, hash: Result<Path<String>, PathRejection>) -> Response {
+    let Some(Path(hash)) = hash.ok().filter(|Path(hash)| is_hash(hash)) else {
         let sentence = "The path needs the hash of a coin: 64 lowercase hex digits.\n";
         return (StatusCode::BAD_REQUEST, sentence).into_response();
-    }
-    match dashboard.counters.coin(&hash).await {
-        Ok(Some(bytes)) => coin::describe(&hash, &bytes).into_response(),
+    };
+    match webui.coins.read(&hash).await {
+        Ok(Some(bytes)) => describe(&hash, &bytes).into_response(),
         Ok(None) => (StatusCode::NOT_FOUND, "There is no such coin.\n").into_response(),
-        Err(sentence) => unavailable(sentence),
+        Err(error) => unavailable(error.sentence),
     }
 }
 
-fn unavailable(sentence: String) -> Response {
-    (StatusCode::SERVICE_UNAVAILABLE, format!("{sentence}\n")).into_response()
+fn unavailable(sentence: &str) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, format!("{sentence}.\n")).into_response()
 }
 
-async fn index(State(dashboard): State<Dashboard>) -> impl IntoResponse {
-    let fragment = dashboard.events.borrow().html();
-    let html = page::page(&dashboard.files.index().await, &String::from_utf8_lossy(&fragment));
-    let policy = page::content_security_policy(&html);
-    ([(CONTENT_SECURITY_POLICY, policy)], Html(html))
+async fn index(State(webui): State<Webui>, RawQuery(query): RawQuery) -> Response {
+    let html = webui.pages.of(Window::of(query.as_deref())).borrow().html.clone();
+    let (policy, page) = webui.assets.page(&html).await;
+    ([(CONTENT_SECURITY_POLICY, policy)], Html(page)).into_response()
 }
 
-async fn fragment(State(dashboard): State<Dashboard>) -> impl IntoResponse {
-    let fragment = dashboard.events.borrow().html();
-    ([(CONTENT_SECURITY_POLICY, "default-src 'none'")], Html(fragment))
+async fn fragment(State(webui): State<Webui>, RawQuery(query): RawQuery) -> Response {
+    let html = webui.pages.of(Window::of(query.as_deref())).borrow().html.clone();
+    let headers = [
+        (CONTENT_TYPE, "text/html; charset=utf-8"),
+        (CONTENT_SECURITY_POLICY, "default-src 'none'"),
+    ];
+    (headers, html.to_string()).into_response()
 }
 
-async fn stream(State(dashboard): State<Dashboard>) -> Response {
-    events::stream(dashboard.events, &dashboard.metrics, dashboard.stop)
+async fn events(State(webui): State<Webui>, RawQuery(query): RawQuery) -> Response {
+    let pages = webui.pages.of(Window::of(query.as_deref()));
+    sse::stream(pages, &webui.metrics, webui.stop)
+}
+
+async fn asset(State(webui): State<Webui>, request: Request) -> Response {
+    webui.assets.serve(request).await
 }

@@ -40,7 +40,7 @@ impl Metrics {
             ),
             (
                 "webui_predicted_hashes_per_second",
-                "Highest speed that rng and the workers can reach; NaN while unknown",
+                "Speed that the configured delays of rng and the workers allow; NaN while unknown",
                 &metrics.predicted,
             ),
         ] {

@@ -103,7 +103,7 @@ fn simulate(workers: usize, rngs: usize) -> Vec<f64> {
         let coins: u64 = totals.iter().map(|totals| totals.coins).sum();
         let stored = store.read().await.unwrap().totals;
         assert_eq!(stored.hashes, Some(hashes.to_string()), "every unit of work is counted once");
-        assert_eq!(stored.coins, coins, "every coin is in the wallet");
+        assert_eq!(stored.coins, Some(coins), "every coin is in the wallet");
         served.iter().map(|&served| served as f64 / TEN_MINUTES.as_secs_f64()).collect()
     })
 }

@@ -49,29 +49,25 @@ fn json_has_the_counters_of_redis() {
 }
 
 #[test]
-fn a_reading_is_never_older_than_half_a_second() {
+fn a_reading_begins_after_its_request() {
     let Some(redis) = Redis::start() else { return };
     let service = start_on(&redis.url());
-    let started = Instant::now();
     let mut readings = Vec::new();
-    while started.elapsed() < Duration::from_millis(1500) {
+    for count in 1..=100 {
+        let count = count.to_string();
+        redis.cli(&["SET", "hashes", &count]);
         let before = now();
-        let read = json(&service)["now"].as_f64().unwrap();
-        assert!(before - read <= 0.5, "{} s old", before - read);
+        let reading = json(&service);
+        assert_eq!(reading["hashes"], count);
+        let read = reading["now"].as_f64().unwrap();
+        assert!(before <= read && read <= now(), "{before} {read}");
         readings.push(read);
-        thread::sleep(Duration::from_millis(10));
     }
     assert!(readings.is_sorted());
-
-    for count in ["1", "2", "3"] {
-        redis.cli(&["SET", "hashes", count]);
-        thread::sleep(Duration::from_millis(600));
-        assert_eq!(json(&service)["hashes"], count);
-    }
 }
 
 #[test]
-fn redis_is_read_at_most_three_times_a_second_with_any_number_of_clients() {
+fn redis_is_read_at_most_twenty_times_a_second_with_any_number_of_clients() {
     let Some(redis) = Redis::start() else { return };
     let service = start_on(&redis.url());
     json(&service);
@@ -88,10 +84,41 @@ fn redis_is_read_at_most_three_times_a_second_with_any_number_of_clients() {
         clients.into_iter().map(|client| client.join().unwrap()).sum()
     });
     let readings = f64::from(reads(&redis) - before);
-    let limit = 3.0 * started.elapsed().as_secs_f64() + 1.0;
+    let limit = 20.0 * started.elapsed().as_secs_f64() + 1.0;
     assert!(readings <= limit, "{readings} readings, {limit} allowed");
-    assert!(readings >= 3.0, "{readings} readings for two seconds");
+    assert!(readings >= 2.0, "{readings} readings for two seconds");
     assert!(requests > 100, "only {requests} requests");
+}
+
+#[test]
+fn values_that_cannot_be_read_are_named_and_the_others_are_shown() {
+    let Some(redis) = Redis::start() else { return };
+    let service = start_on(&redis.url());
+    redis.cli(&["SET", "hashes", "abc"]);
+    redis.cli(&["HSET", "wallet", "01", "bytes"]);
+    redis.cli(&["EVAL", r"redis.call('HSET', 'dockercoins:workers', 'x', '\255')", "0"]);
+    redis.cli(&["EVAL", r"redis.call('RPUSH', 'dockercoins:coins', '\255 1')", "0"]);
+    let reading = json(&service);
+    assert_eq!((&reading["coins"], &reading["hashes"]), (&1.into(), &"abc".into()));
+    eventually(TIMEOUT, "the problems on the page", || {
+        let page = get(&service, "/index.html").text();
+        [
+            "hashes is not a number",
+            "dockercoins:workers is unreadable",
+            "dockercoins:coins is unreadable",
+        ]
+        .iter()
+        .all(|problem| page.contains(problem))
+    });
+    redis.cli(&["DEL", "hashes", "wallet"]);
+    redis.cli(&["LPUSH", "hashes", "of another type"]);
+    redis.cli(&["LPUSH", "wallet", "of another type"]);
+    let reading = json(&service);
+    assert_eq!((&reading["coins"], &reading["hashes"]), (&Value::Null, &Value::Null));
+    redis.cli(&["FLUSHALL"]);
+    eventually(TIMEOUT, "the page without problems", || {
+        !get(&service, "/fragment").text().contains("<strong>")
+    });
 }
 
 #[test]
@@ -117,6 +144,7 @@ fn clients_that_disconnect_early_cause_no_additional_readings() {
     });
     signal("CONT", &id);
     let readings = f64::from(reads(&redis) - before);
+    // The page reads once a second as well.
     let limit = 3.0 * started.elapsed().as_secs_f64() + 1.0;
     assert!(readings >= 1.0 && readings <= limit, "{readings} readings, {limit} allowed");
 }

@@ -5,6 +5,7 @@
 mod coins;
 mod counters;
 mod events;
+mod history;
 mod outages;
 mod page;
 
@@ -36,7 +37,11 @@ fn memory() -> Store {
 }
 
 fn start_with_files(folder: &Path) -> Service {
-    start_with(&webui::Settings { files: Some(folder.to_owned()) }, memory)
+    start_with_store_and_files(memory(), folder)
+}
+
+fn start_with_store_and_files(store: Store, folder: &Path) -> Service {
+    start_with(&webui::Settings { files: Some(folder.to_owned()) }, || store)
 }
 
 fn get(service: &Service, path: &str) -> Response {

@@ -1,12 +1,13 @@
 //! The page and its files.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use sha2::{Digest, Sha256};
+use store::Heartbeat;
 use testkit::{Client, TIMEOUT, eventually};
 
-use crate::{add, get, memory, start, start_with_files};
+use crate::{add, get, memory, start, start_with_files, start_with_store_and_files};
 
 #[test]
 fn the_root_redirects_to_a_relative_url() {
@@ -34,7 +35,19 @@ fn every_url_is_relative_and_exists() {
     }
     urls.sort();
     urls.dedup();
-    assert_eq!(urls, ["dashboard.js", "events", "favicon.svg", "fragment", "json"]);
+    assert_eq!(
+        urls,
+        [
+            "dashboard.js",
+            "events",
+            "favicon.svg",
+            "fragment",
+            "index.html?present",
+            "index.html?window=1",
+            "index.html?window=30",
+            "index.html?window=5",
+        ]
+    );
     for url in urls {
         // HEAD, because /events never ends.
         let response = Client::request(service.address, "HEAD", &format!("/{url}"));
@@ -79,24 +92,82 @@ fn every_response_has_safe_headers() {
 }
 
 #[test]
-fn the_policy_allows_the_style_of_the_served_page() {
+fn the_policy_of_the_built_in_page_is_constant_and_strict() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = memory();
+    let service = start_with_store_and_files(store.clone(), folder.path());
+    let page = get(&service, "/index.html");
+    let policy = page.header("content-security-policy").unwrap().to_owned();
+    let text = page.text();
+    let style = text.split_once("<style>").unwrap().1.split_once("</style>").unwrap().0;
+    let hash = BASE64_STANDARD.encode(Sha256::digest(style));
+    assert!(policy.contains(&format!("style-src 'self' 'sha256-{hash}'")), "{policy}");
+    assert!(policy.contains("script-src 'self';"), "{policy}");
+    assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    assert_eq!(policy.matches("sha256").count(), 1);
+    // What comes from the store adds nothing.
+    let evil = "<style>a{}</style><script>alert(1)</script>".to_owned();
+    let heartbeat = Heartbeat { host: evil.clone(), version: evil, ..Heartbeat::default() };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(store.heartbeat("run", &heartbeat)).unwrap();
+    eventually(TIMEOUT, "the worker", || get(&service, "/fragment").text().contains("alert(1)"));
+    let page = get(&service, "/index.html");
+    assert_eq!(page.header("content-security-policy"), Some(policy.as_str()));
+    assert!(page.text().contains("alert(1)") && !page.text().contains("<script>alert"));
+}
+
+#[test]
+fn the_policy_of_a_mounted_page_allows_what_its_author_writes() {
     let folder = tempfile::tempdir().unwrap();
     let service = start_with_files(folder.path());
-    let mut policies = Vec::new();
-    for label in ["15px", "50px"] {
-        let page = include_str!("../../files/index.html").replace("15px", label);
-        fs::write(folder.path().join("index.html"), page).unwrap();
-        let page = get(&service, "/index.html");
+    let index = include_str!("../../files/index.html").replace("15px", "50px");
+    fs::write(folder.path().join("index.html"), index).unwrap();
+    let page = get(&service, "/index.html");
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(page.text().contains("50px"));
+    assert!(policy.contains("default-src * ") && policy.contains("'unsafe-inline'"), "{policy}");
+    assert!(policy.contains("base-uri 'none'") && policy.contains("object-src 'none'"), "{policy}");
+}
+
+#[test]
+fn a_mounted_file_that_cannot_be_used_is_named_on_the_built_in_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = start_with_files(folder.path());
+    let index = folder.path().join("index.html");
+    let shown = || get(&service, "/index.html");
+    for (reason, make) in [
+        (
+            "valid UTF-8",
+            Box::new(|path: &Path| fs::write(path, b"<h1>\xff</h1>").unwrap())
+                as Box<dyn Fn(&Path)>,
+        ),
+        ("directory", Box::new(|path| fs::create_dir(path).unwrap())),
+    ] {
+        make(&index);
+        let page = shown();
         let text = page.text();
-        let style = text.split_once("<style>").unwrap().1.split_once("</style>").unwrap().0;
-        assert!(style.contains(label));
-        let hash = BASE64_STANDARD.encode(Sha256::digest(style));
-        let policy = page.header("content-security-policy").unwrap();
-        assert!(policy.contains(&format!("style-src 'self' 'sha256-{hash}'")), "{policy}");
-        assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
-        policies.push(policy.to_owned());
+        let notice =
+            text.split_once("<p class=\"notice\">").unwrap().1.split_once("</p>").unwrap().0;
+        assert!(notice.contains("index.html is not used") && notice.contains(reason), "{notice}");
+        assert!(text.contains("15px") && text.contains("id=\"hashes\""), "{text}");
+        assert!(page.header("content-security-policy").unwrap().starts_with("default-src 'none'"));
+        let _ = fs::remove_file(&index).or_else(|_| fs::remove_dir(&index));
+        assert!(!shown().text().contains("<p class=\"notice\">"));
     }
-    assert_ne!(policies[0], policies[1]);
+}
+
+#[test]
+fn a_path_that_cannot_be_a_file_is_not_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = start_with_files(folder.path());
+    let long = "a".repeat(5000);
+    let deep = "a/".repeat(2500);
+    for path in
+        [&long[..], &long[..300], &deep, "index.html/x", "%00", "..", "coins/", "%ff", "json/x"]
+    {
+        let status = get(&service, &format!("/{path}")).status;
+        assert_eq!(status, 404, "{path}");
+    }
 }
 
 #[test]

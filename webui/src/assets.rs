@@ -1,0 +1,131 @@
+//! The files of the page: those in a folder replace those in the binary.
+
+use std::{
+    io::{Error, ErrorKind},
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
+
+use askama::filters::{Html, escape};
+use axum::{
+    Router,
+    extract::Request,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use chassis::SettingError;
+use sha2::{Digest, Sha256};
+use tower_http::services::ServeDir;
+use tracing::warn;
+
+/// The folder of the images, where a volume can be mounted.
+const DEFAULT_FOLDER: &str = "/files";
+
+const INDEX: &str = include_str!("../files/index.html");
+const SCRIPT: &str = include_str!("../files/dashboard.js");
+const ICON: &str = include_str!("../files/favicon.svg");
+
+/// The text in index.html that the dashboard replaces.
+const MARKER: &str = "<!-- dashboard -->";
+/// The text in the built-in index.html that a problem with a mounted file replaces.
+const PROBLEM_MARKER: &str = "<!-- problem -->";
+
+/// The Content-Security-Policy of the built-in page: our own files, and its one inline style.
+static STRICT: LazyLock<String> = LazyLock::new(|| {
+    // Browsers normalise line ends to \n before they hash.
+    let index = INDEX.replace("\r\n", "\n");
+    let style = index.split_once("<style>").and_then(|(_, rest)| rest.split_once("</style>"));
+    let hash = BASE64_STANDARD.encode(Sha256::digest(style.map_or("", |(style, _)| style)));
+    format!(
+        "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-{hash}'; \
+         img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'"
+    )
+});
+
+/// The policy of a mounted page, whose author may use inline styles, scripts and other hosts. All
+/// texts from redis are escaped.
+const LENIENT: &str = "default-src * data: blob: 'unsafe-inline' 'unsafe-eval'; object-src 'none'; \
+                       base-uri 'none'";
+
+/// The folder with the files of the page.
+#[derive(Clone)]
+pub(crate) struct Assets {
+    folder: PathBuf,
+    service: ServeDir<Router>,
+}
+
+impl Assets {
+    /// Uses the given folder, which must be readable, or the default one, which may be missing.
+    pub(crate) fn new(folder: Option<&Path>) -> Result<Self, SettingError> {
+        if let Some(folder) = folder {
+            std::fs::read_dir(folder).map_err(|error| {
+                SettingError::new(format!(
+                    "FILES: the folder {} cannot be read: {error}; right would be a folder with an \
+                     index.html, such as FILES=./webui/files",
+                    folder.display()
+                ))
+            })?;
+        }
+        let folder = folder.unwrap_or(Path::new(DEFAULT_FOLDER)).to_owned();
+        let embedded = |content_type, text| {
+            get(async move || ([(CONTENT_TYPE, content_type)], text).into_response())
+        };
+        let embedded = Router::new()
+            .route("/dashboard.js", embedded("text/javascript", SCRIPT))
+            .route("/favicon.svg", embedded("image/svg+xml", ICON));
+        let service =
+            ServeDir::new(&folder).append_index_html_on_directories(false).fallback(embedded);
+        Ok(Self { folder, service })
+    }
+
+    /// The page with the dashboard in it, and its policy. A file without the marker stays unchanged.
+    pub(crate) async fn page(&self, dashboard: &str) -> (&'static str, String) {
+        let (policy, index) = match self.read("index.html").await {
+            Ok(Some(mounted)) => (LENIENT, mounted),
+            Ok(None) => (STRICT.as_str(), INDEX.replacen(PROBLEM_MARKER, "", 1)),
+            Err(problem) => (STRICT.as_str(), INDEX.replacen(PROBLEM_MARKER, &notice(&problem), 1)),
+        };
+        (policy, index.replacen(MARKER, dashboard, 1))
+    }
+
+    /// A text file in the folder, if it exists. The error is a sentence, which is logged.
+    async fn read(&self, name: &str) -> Result<Option<String>, String> {
+        let path = self.folder.join(name);
+        match tokio::fs::read_to_string(&path).await {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => {
+                let problem = format!("{} is not used: {error}", path.display());
+                warn!("{problem}; the built-in page is");
+                Err(problem)
+            }
+        }
+    }
+
+    /// Serves all other files, read on each request so that a change shows on reload.
+    pub(crate) async fn serve(mut self, request: Request) -> Response {
+        let path = request.uri().path().to_owned();
+        match self.service.try_call(request).await {
+            Ok(response) => response.into_response(),
+            Err(error) => {
+                // For example a name that is too long for a file.
+                if !matches!(error.kind(), ErrorKind::InvalidFilename) {
+                    warn!("{path} cannot be read in {}: {error}", self.folder.display());
+                }
+                StatusCode::NOT_FOUND.into_response()
+            }
+        }
+    }
+}
+
+/// Whether there is no such file, nor a folder for it.
+fn is_missing(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+fn notice(problem: &str) -> String {
+    let text = escape(problem, Html).map(|text| text.to_string()).unwrap_or_default();
+    format!("<p class=\"notice\"><strong>{text}.</strong> This is the built-in page.</p>")
+}

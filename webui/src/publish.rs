@@ -1,0 +1,100 @@
+//! Each second: read, record, render, publish.
+
+use std::time::Duration;
+
+use store::Store;
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval},
+};
+use tracing::{error, warn};
+
+use crate::{
+    Metrics,
+    history::Sample,
+    poller::{Poller, call},
+    sse::Page,
+    state::State,
+    view::{Window, fragment},
+};
+
+/// The time between two events.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// The dashboard with each window.
+#[derive(Clone)]
+pub(crate) struct Pages([watch::Receiver<Page>; Window::ALL.len()]);
+
+impl Pages {
+    /// The pages with this window.
+    pub(crate) fn of(&self, window: Window) -> watch::Receiver<Page> {
+        self.0[window as usize].clone()
+    }
+}
+
+/// The pages, and the task that renders them, which ends with the poller.
+pub(crate) fn pages(
+    store: Store,
+    poller: Poller,
+    metrics: Metrics,
+) -> anyhow::Result<(Pages, impl Future<Output = ()>)> {
+    let state = State::new();
+    let mut receivers = Vec::new();
+    let mut senders = Vec::new();
+    for window in Window::ALL {
+        let (sender, receiver) = watch::channel(Page::default().next(fragment(&state, window)?));
+        senders.push((window, sender));
+        receivers.push(receiver);
+    }
+    let receivers = receivers.try_into().map_err(|_| anyhow::anyhow!("a window is missing"))?;
+    Ok((Pages(receivers), publish(state, senders, store, poller, metrics)))
+}
+
+async fn publish(
+    mut state: State,
+    pages: Vec<(Window, watch::Sender<Page>)>,
+    store: Store,
+    poller: Poller,
+    metrics: Metrics,
+) {
+    let mut ticks = interval(PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut is_recorded = true;
+    loop {
+        ticks.tick().await;
+        let Some(reading) = poller.read().await else { return };
+        if let Some(sample) = state.add(reading) {
+            let recorded = record(&mut state, &store, &sample).await;
+            if let Err(error) = &recorded
+                && is_recorded
+            {
+                warn!("the history is not stored: {error}");
+            }
+            is_recorded = recorded.is_ok();
+        }
+        state.update(&metrics);
+        for (window, sender) in &pages {
+            match fragment(&state, *window) {
+                Ok(html) => sender.send_modify(|page| *page = page.next(html)),
+                Err(error) => error!("the dashboard cannot be rendered: {error}"),
+            }
+        }
+    }
+}
+
+/// Stores a sample, unless another webui has stored one for this second, and adds those that are
+/// new to the history. The history goes on without the store.
+async fn record(state: &mut State, store: &Store, sample: &Sample) -> Result<(), String> {
+    let text = serde_json::to_string(sample).map_err(|error| error.to_string())?;
+    let second = sample.at as u64;
+    let last = state.history.last_second();
+    let after = if last > second { 0 } else { last };
+    match call(store.record(second, &text, after)).await {
+        Ok(samples) => state.history.add(&samples),
+        Err(error) => {
+            state.history.add(&[text]);
+            return Err(error.cause);
+        }
+    }
+    Ok(())
+}

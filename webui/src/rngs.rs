@@ -1,0 +1,109 @@
+//! From the responses that workers report to the rates of each rng.
+
+use std::collections::BTreeMap;
+
+use store::Rng;
+
+use crate::rates::{MIN_WINDOW, Series, WINDOW};
+
+/// An rng is gone if it missed this number of requests, while another one responded.
+const MISSED: f64 = 5.0;
+
+/// What workers reported of each rng since their previous heartbeats.
+#[derive(Default)]
+pub(crate) struct Responses<'a>(BTreeMap<&'a str, Rng>);
+
+impl<'a> Responses<'a> {
+    /// Adds the difference between two heartbeats of a worker.
+    pub(crate) fn add(&mut self, before: &[Rng], after: &'a [Rng]) {
+        let before: BTreeMap<_, _> = before.iter().map(|rng| (&rng.name, rng)).collect();
+        let nothing = Rng::default();
+        for rng in after {
+            let before = before.get(&rng.name).copied().unwrap_or(&nothing);
+            let response = self.0.entry(&rng.name).or_default();
+            (response.lanes, response.delay) = (rng.lanes.max(1), rng.delay);
+            response.served += rng.served.saturating_sub(before.served);
+            response.queue += rng.queue - before.queue;
+            response.busy += rng.busy - before.busy;
+        }
+    }
+}
+
+/// All rngs that workers use.
+#[derive(Default)]
+pub(crate) struct Rngs {
+    pub(crate) loads: BTreeMap<String, Load>,
+}
+
+/// The load of one rng.
+#[derive(Default)]
+pub(crate) struct Load {
+    pub(crate) lanes: u16,
+    /// Its configured delay, in seconds.
+    pub(crate) delay: Option<f64>,
+    served: Series,
+    queue: Series,
+    busy: Series,
+    /// When it last responded, and its rate then.
+    responded: (f64, f64),
+}
+
+/// The rates of an rng.
+pub(crate) struct Rates {
+    /// Responses per second.
+    pub(crate) served: f64,
+    /// The share of time that its lanes are occupied, from 0 to 1.
+    pub(crate) busy: f64,
+    /// Requests that wait on average (Little's law).
+    pub(crate) queue: f64,
+}
+
+impl Rngs {
+    /// Adds what was reported by `now`. Removes rngs that no longer respond if workers make
+    /// progress.
+    pub(crate) fn add(&mut self, now: f64, Responses(responses): &Responses, progress: bool) {
+        for (&name, response) in responses {
+            let is_new = !self.loads.contains_key(name);
+            if is_new && response.served == 0 && !self.loads.is_empty() {
+                continue;
+            }
+            let rng = self.loads.entry(name.to_owned()).or_default();
+            (rng.lanes, rng.delay) = (response.lanes, response.delay);
+            rng.served.add(now, response.served as f64);
+            rng.queue.add(now, response.queue);
+            rng.busy.add(now, response.busy);
+            if response.served > 0 || is_new {
+                let rate = rng.served.rate(now - WINDOW, MIN_WINDOW);
+                rng.responded = (now, rate.unwrap_or_default());
+            }
+        }
+        let last = self.loads.values().map(|rng| rng.responded.0).fold(0.0, f64::max);
+        self.loads.retain(|name, rng| {
+            let (responded, rate) = rng.responded;
+            let responds =
+                responses.contains_key(name.as_str()) && (last - responded) * rate < MISSED;
+            responds || !progress
+        });
+    }
+
+    /// Requests that all of them work on at once.
+    pub(crate) fn lanes(&self) -> f64 {
+        self.loads.values().map(|rng| f64::from(rng.lanes)).sum()
+    }
+
+    /// How busy all of them are together, from 0 to 1, measured since a time.
+    pub(crate) fn utilisation(&self, since: f64) -> Option<f64> {
+        let busy = |rng: &Load| Some(rng.rates(since)?.busy * f64::from(rng.lanes));
+        let busy = self.loads.values().map(busy).sum::<Option<f64>>()?;
+        Some(busy / self.lanes()).filter(|share| share.is_finite())
+    }
+}
+
+impl Load {
+    /// The rates since a time.
+    pub(crate) fn rates(&self, since: f64) -> Option<Rates> {
+        let rate = |series: &Series| series.rate(since, MIN_WINDOW);
+        let busy = (rate(&self.busy)? / f64::from(self.lanes)).min(1.0);
+        Some(Rates { served: rate(&self.served)?, busy, queue: rate(&self.queue)? })
+    }
+}

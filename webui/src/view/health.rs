@@ -1,0 +1,107 @@
+//! The line on top: which parts work, and since when.
+
+use store::Part;
+
+use crate::{
+    history::Sample,
+    state::State,
+    view::text::{count, span},
+};
+
+/// A part of the application.
+pub(crate) struct Health {
+    /// Class: ok, partly, down or unknown.
+    pub(crate) class: &'static str,
+    pub(crate) name: String,
+    pub(crate) text: String,
+    /// For how long; empty if unknown.
+    pub(crate) since: String,
+}
+
+/// The health of rng, hasher, redis and the workers.
+pub(crate) fn health(state: &State, now: f64) -> [Health; 4] {
+    [
+        peer(state, now, Part::Rng, |sample| match sample.rngs {
+            0 | 1 => "rng".to_owned(),
+            number => count(number, "rng"),
+        }),
+        peer(state, now, Part::Hasher, |_| "hasher".to_owned()),
+        redis(state, now),
+        workers(state, now),
+    ]
+}
+
+/// The last sample, unless what it says is unknown by now.
+fn fresh(state: &State) -> Option<&Sample> {
+    state.sample().filter(|_| state.unavailable.is_none())
+}
+
+/// For how long samples have been like the last one.
+fn since<T: PartialEq>(state: &State, now: f64, of: impl Fn(&Sample) -> T) -> String {
+    let mut samples = state.history.since(0.0).rev();
+    let Some(last) = samples.next() else { return String::new() };
+    let first = samples.take_while(|sample| of(sample) == of(last)).last().unwrap_or(last);
+    span(now - first.at)
+}
+
+/// A service that the workers report.
+fn peer(state: &State, now: f64, part: Part, name: impl Fn(&Sample) -> String) -> Health {
+    let unknown =
+        |name| Health { class: "unknown", name, text: "unknown".to_owned(), since: String::new() };
+    let Some(sample) = fresh(state) else {
+        return unknown(name(&Sample::default()));
+    };
+    let failing = |sample: &Sample| sample.failing.get(&part).copied().unwrap_or_default();
+    let number = failing(sample);
+    let (class, text) = match number {
+        _ if sample.workers == 0 => return unknown(name(sample)),
+        0 => ("ok", "ok".to_owned()),
+        _ if sample.is_down(part) => ("down", "does not answer".to_owned()),
+        _ => ("partly", format!("not for {}", count(number, "worker"))),
+    };
+    let state_of = |sample: &Sample| (sample.workers == 0, failing(sample));
+    Health { class, name: name(sample), text, since: since(state, now, state_of) }
+}
+
+fn redis(state: &State, now: f64) -> Health {
+    let name = "redis".to_owned();
+    let last = state.history.since(0.0).next_back();
+    let problems = state.snapshot.iter().any(|(snapshot, _)| !snapshot.problems.is_empty());
+    let (class, text, since) = match last {
+        None if state.unavailable.is_none() => ("unknown", "unknown", String::new()),
+        last if state.unavailable.is_some() => {
+            let since = last.map_or(String::new(), |last| span(now - last.at));
+            ("down", "unreachable", since)
+        }
+        _ if problems => ("partly", "has values that cannot be read", String::new()),
+        _ => {
+            // Since the first sample after the last outage.
+            let mut samples = state.history.since(0.0).rev();
+            let after = samples.find(|sample| sample.after_outage);
+            let first = after.or(state.history.since(0.0).next());
+            ("ok", "ok", first.map_or(String::new(), |first| span(now - first.at)))
+        }
+    };
+    Health { class, name, text: text.to_owned(), since }
+}
+
+fn workers(state: &State, now: f64) -> Health {
+    let name = "workers".to_owned();
+    let Some(sample) = fresh(state) else {
+        let text = "unknown".to_owned();
+        return Health { class: "unknown", name, text, since: String::new() };
+    };
+    let working = |sample: &Sample| {
+        (
+            sample.workers - sample.failing.values().sum::<usize>().min(sample.workers),
+            sample.workers,
+        )
+    };
+    let (class, text) = match working(sample) {
+        (_, 0) => ("unknown", "none sends heartbeats".to_owned()),
+        (0, all) => ("down", format!("0 of {all} work")),
+        (number, all) if number < all => ("partly", format!("{number} of {all} work")),
+        (_, all) => ("ok", format!("{all} of {all} work")),
+    };
+    Health { class, name, text, since: since(state, now, working) }
+}

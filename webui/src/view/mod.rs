@@ -1,0 +1,452 @@
+//! Everything on the page that is a string or a coordinate.
+
+mod chart;
+mod health;
+mod lesson;
+mod tables;
+mod text;
+mod window;
+
+use askama::Template;
+
+pub(crate) use self::window::Window;
+use self::{
+    chart::Chart,
+    health::{Health, health},
+    lesson::{describe, lesson},
+    tables::{Kind, RngRow, Row, StageRow},
+    text::{NO_NUMBER, coarse_age, group, percent, rate, span},
+};
+use crate::{coin::is_hash, history::GAP, state::State};
+
+/// Shown when readings have stopped for an unknown reason.
+const LATE: &str = "The counters are not being read";
+/// The number of events in the list.
+const MAX_EVENTS: usize = 4;
+/// A speed is compared with that before an event this long after it, in seconds.
+const SETTLED: f64 = 4.0;
+
+#[derive(Template)]
+#[template(path = "dashboard.html")]
+struct Dashboard<'a> {
+    window: Window,
+    health: [Health; 4],
+    /// Why there is no recent reading, and the age of the last one.
+    reason: Option<&'a str>,
+    age: Option<String>,
+    problems: &'a [String],
+    speed: String,
+    /// Whether the speed is that of before the last change.
+    is_measuring: bool,
+    lesson: String,
+    advice: &'static str,
+    /// Id, label, value and note of each number.
+    facts: Vec<(&'static str, &'static str, String, &'static str)>,
+    /// What happened, newest first, and how long ago.
+    events: Vec<(String, String)>,
+    chart: Chart,
+    stages: Vec<StageRow>,
+    kinds: Vec<Kind>,
+    /// None before the first reading.
+    alive: Option<usize>,
+    rows: Vec<Row>,
+    /// The number of workers that are not in the table, and their speed.
+    more: Option<(usize, String)>,
+    rngs: Vec<RngRow>,
+    more_rngs: usize,
+    /// The recent coins: hash and age.
+    coins: Vec<(&'a str, String)>,
+    has_no_coins: bool,
+}
+
+impl Dashboard<'_> {
+    /// The labels of the time axis: percent from the left, label, class.
+    fn times(&self) -> Vec<(f64, String, &'static str)> {
+        let minutes = f64::from(self.window.minutes());
+        let label = |fifth: u8| {
+            let left = f64::from(fifth) * 20.0;
+            let ago = minutes - f64::from(fifth) * minutes / 5.0;
+            match fifth {
+                0 => (left, format!("−{minutes} min"), ""),
+                5 => (left, "now".to_owned(), "end"),
+                1 | 3 => (left, format!("−{ago:.1}").replace(".0", ""), "middle minor"),
+                _ => (left, format!("−{ago:.1}").replace(".0", ""), "middle"),
+            }
+        };
+        (0..=5).map(label).collect()
+    }
+
+    /// The names of the versions in the chart, as JSON that cannot end a script element.
+    fn versions(&self) -> String {
+        let names: Vec<_> = self.chart.bands.iter().map(|band| &band.name).collect();
+        serde_json::to_string(&names).unwrap_or_default().replace('<', "\\u003c")
+    }
+}
+
+/// Renders the dashboard, one element per line.
+pub(crate) fn fragment(state: &State, window: Window) -> askama::Result<String> {
+    let now = state.now();
+    let snapshot = state.snapshot.as_ref().map(|(snapshot, _)| snapshot);
+    let age = snapshot.map(|snapshot| now - snapshot.now);
+    let is_late = age.is_some_and(|age| age > GAP);
+    let sample = state.sample();
+    let speed = sample.and_then(|sample| sample.speed());
+    let last_second = state.history.last_second() as f64;
+    let known =
+        state.history.since(last_second - GAP).filter_map(|sample| sample.speed()).next_back();
+    let all_events = state.history.events(now - window.seconds());
+    let (lesson, advice) = lesson(state, sample);
+    let (stages, kinds) = tables::stages(state.workers.unit());
+    let (rows, more) = tables::workers(state);
+    let (rngs, more_rngs) = tables::rngs(state);
+    let coins = snapshot.iter().flat_map(|snapshot| &snapshot.recent_coins);
+    let coins = coins.filter(|coin| is_hash(&coin.hash));
+    let mut coins: Vec<_> =
+        coins.map(|coin| (coin.hash.as_str(), coarse_age(now - coin.at))).collect();
+    // An age that several coins share is shown once.
+    for i in (1..coins.len()).rev().filter(|i| coins[*i].1 == coins[*i - 1].1).collect::<Vec<_>>() {
+        coins[i].1.clear();
+    }
+    let events = all_events.iter().rev().take(MAX_EVENTS).enumerate().map(|(number, event)| {
+        let age = now - event.after.at;
+        let factor = known.zip(event.before.speed()).map(|(speed, before)| speed / before);
+        let is_comparable = number == 0 && age > SETTLED && !event.is_gap;
+        let factor = factor.filter(|factor| is_comparable && (0.05..1e3).contains(factor));
+        let since = factor.map_or(String::new(), |factor| format!(", ×{factor:.1} since"));
+        (format!("{}{since}", describe(event).1), format!("{} ago", span(age)))
+    });
+    let dashboard = Dashboard {
+        window,
+        health: health(state, now),
+        reason: state.unavailable.as_deref().or(is_late.then_some(LATE)),
+        age: age.map(|age| format!("{} ago", span(age))),
+        problems: snapshot.map_or(&[], |snapshot| &snapshot.problems),
+        speed: known.map_or(NO_NUMBER.to_owned(), rate),
+        is_measuring: sample.is_some() && speed.is_none(),
+        lesson,
+        advice,
+        facts: facts(state),
+        events: events.collect(),
+        chart: Chart::new(state, &all_events, window, now),
+        stages,
+        kinds,
+        alive: sample.map(|sample| sample.workers),
+        rows,
+        more,
+        rngs,
+        more_rngs,
+        coins,
+        has_no_coins: snapshot.is_some_and(|snapshot| snapshot.totals.coins == Some(0)),
+    };
+    let html = dashboard.render()?;
+    let lines = html.lines().map(str::trim).filter(|line| !line.is_empty());
+    Ok(lines.collect::<Vec<_>>().join("\n"))
+}
+
+fn facts(state: &State) -> Vec<(&'static str, &'static str, String, &'static str)> {
+    let snapshot = state.snapshot.as_ref().map(|(snapshot, _)| snapshot);
+    let number = |number: Option<String>| number.unwrap_or(NO_NUMBER.to_owned());
+    let capacity = state.sample().map(|sample| sample.capacity).unwrap_or_default();
+    let coins = snapshot.and_then(|snapshot| snapshot.totals.coins);
+    let hashes = snapshot.and_then(|snapshot| snapshot.hashes());
+    vec![
+        (
+            "worker-capacity",
+            "Workers could do",
+            number(capacity.workers.map(rate)),
+            "/s, by their delays",
+        ),
+        ("rng-capacity", "rng lets through", number(capacity.rng.map(rate)), "/s, by its delay"),
+        (
+            "rng-busy",
+            "rng busy",
+            number(state.workers.rngs.utilisation(state.workers.since()).map(percent)),
+            "measured",
+        ),
+        ("cpu", "CPU busy", number(state.workers.cpu.map(percent)), "of the workers' hosts"),
+        ("raw", "Raw rate", number(state.raw_rate.map(rate)), "the last second alone"),
+        ("hashes", "Hashes", number(hashes.map(group)), "units of work done"),
+        ("coins", "Coins", number(coins.map(group)), "in the wallet"),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use store::{Heartbeat, Part};
+
+    use super::*;
+    use crate::state::tests::{World, after};
+
+    fn shown(world: &World) -> String {
+        fragment(&world.state, Window::Five).unwrap()
+    }
+
+    /// The text of the element with this id, without its tags.
+    fn text(html: &str, id: &str) -> String {
+        let (_, rest) = html.split_once(&format!("id=\"{id}\"")).unwrap();
+        let (_, rest) = rest.split_once('>').unwrap();
+        let mut text = String::new();
+        let mut is_tag = false;
+        for line in rest.lines().take_while(|line| !line.starts_with("</")).take(1) {
+            for character in line.chars() {
+                is_tag |= character == '<';
+                if !is_tag {
+                    text.push(character);
+                }
+                is_tag &= character != '>';
+            }
+        }
+        text.replace('\u{a0}', " ")
+    }
+
+    #[test]
+    fn a_recent_reading_shows_its_numbers() {
+        let world = after(60, 3);
+        let html = shown(&world);
+        assert!(html.contains(r#"<span id="speed">9.9</span>"#), "{html}");
+        assert_eq!(text(&html, "worker-capacity"), "10.0");
+        assert_eq!(text(&html, "rng-capacity"), "10.0");
+        assert_eq!(text(&html, "rng-busy"), "99 %");
+        let hashes: u64 = text(&html, "hashes").replace(',', "").parse().unwrap();
+        assert!((1500..1700).contains(&hashes), "{hashes}");
+        assert_eq!(text(&html, "coins"), (hashes / 16).to_string());
+        assert!(
+            !html.contains("stale") && html.contains("<div class=\"notice\">\n</div>"),
+            "{html}"
+        );
+    }
+
+    #[test]
+    fn nothing_is_claimed_before_the_first_reading() {
+        let mut state = State::new();
+        for reason in [None, Some("The counters cannot be read: redis is unreachable")] {
+            state.unavailable = reason.map(str::to_owned);
+            let html = fragment(&state, Window::Five).unwrap();
+            for id in
+                ["worker-capacity", "rng-capacity", "rng-busy", "cpu", "raw", "hashes", "coins"]
+            {
+                assert_eq!(text(&html, id), NO_NUMBER, "{id}");
+            }
+            assert!(html.contains(r#"<span id="speed">–</span>"#), "{html}");
+            assert!(html.contains("<h2>Workers <b>–</b></h2>"), "{html}");
+            assert!(!html.contains("never do") && html.contains("Not known yet."), "{html}");
+            assert_eq!(html.contains("Nothing has been read yet.</p>\n</div>"), reason.is_some());
+        }
+    }
+
+    #[test]
+    fn the_lesson_has_both_capacities_and_what_is_busy() {
+        for (workers, expected) in [
+            (0, "No worker is running. Start one."),
+            (
+                1,
+                "1 worker can do 3.3 /s; rng could let 10 through: rng is 33 % busy. Another worker would help.",
+            ),
+            (
+                3,
+                "3 workers could do 10 /s, rng lets 10 through: rng is 99 % busy. Another worker would help little.",
+            ),
+            (
+                10,
+                "10 workers could do 33 /s; rng lets 10 through: rng is 99 % busy. Another rng would help, another worker would not.",
+            ),
+        ] {
+            assert_eq!(text(&shown(&after(30, workers)), "lesson"), expected);
+        }
+        let mut world = World::new(30);
+        world.rngs.push("rng-b");
+        world.scale(30);
+        world.run(30);
+        let expected = "30 workers could do 100 /s; 2 rngs let 20 through: they are 99 % busy.";
+        assert!(
+            text(&shown(&world), "lesson").starts_with(expected),
+            "{}",
+            text(&shown(&world), "lesson")
+        );
+    }
+
+    #[test]
+    fn text_and_numbers_never_contradict_each_other_after_scaling() {
+        let mut world = after(60, 10);
+        for workers in [1, 10, 2, 1] {
+            world.scale(workers);
+            for second in 0..15 {
+                world.run(1);
+                let html = shown(&world);
+                let lesson = text(&html, "lesson");
+                assert!(lesson.starts_with(&format!("{workers} worker")), "{lesson}");
+                let limit = world.capacity().limit().unwrap();
+                let speed: f64 = text(&html, "speed").split(' ').next().unwrap().parse().unwrap();
+                let is_old = html.contains("before the last change");
+                assert!(is_old || speed < 1.25 * limit, "{speed} after {second} s: {lesson}");
+                assert!(!is_old || second < 4, "{second}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_service_that_is_down_is_the_lesson_and_stands_on_top_with_its_time() {
+        let mut world = after(60, 3);
+        for worker in &mut world.workers {
+            (worker.rate, worker.change) = (0.0, |heartbeat: &mut Heartbeat| {
+                heartbeat.failing = Some(Part::Rng);
+                heartbeat.last_error = Some("rng:80 refused the connection".to_owned());
+            });
+        }
+        world.run(7);
+        let html = shown(&world).replace('\u{a0}', " ");
+        assert_eq!(
+            text(&html, "lesson"),
+            "rng does not answer: 3 of 3 workers wait. They go on when it is back."
+        );
+        let health = html.split_once("</ul>").unwrap().0;
+        for line in [
+            r#"<li class="down"><i></i><b>rng</b> does not answer <span>for 6 s</span></li>"#,
+            r#"<li class="ok"><i></i><b>hasher</b> ok <span>for 66 s</span></li>"#,
+            r#"<li class="ok"><i></i><b>redis</b> ok <span>for 66 s</span></li>"#,
+            r#"<li class="down"><i></i><b>workers</b> 0 of 3 work <span>for 6 s</span></li>"#,
+        ] {
+            assert!(health.contains(line), "{line}: {health}");
+        }
+        assert!(html.contains(">rng down</text>") && html.contains("rng went down"), "{html}");
+        assert!(!html.contains("has been measured yet"), "{html}");
+        world.scale(3);
+        world.workers[0].change = |heartbeat| heartbeat.failing = Some(Part::Hasher);
+        world.workers[1].change = |_| ();
+        world.workers[2].change = |_| ();
+        world.run(3);
+        let html = shown(&world);
+        assert!(
+            html.contains("<b>hasher</b> not for 1 worker <span>") && html.contains("2 of 3 work"),
+            "{html}"
+        );
+    }
+
+    #[test]
+    fn without_redis_the_numbers_are_old_and_the_other_parts_unknown() {
+        let mut world = after(60, 3);
+        let hashes = text(&shown(&world), "hashes");
+        world.add(Err("The counters cannot be read: <b>redis</b> is unreachable".to_owned()));
+        let html = shown(&world);
+        assert!(html.starts_with(r#"<section class="stale">"#), "{html}");
+        assert!(html.contains("&#60;b&#62;redis") && !html.contains("<b>redis</b> is"), "{html}");
+        assert!(html.contains("The last reading was <span>0\u{a0}s ago</span>"), "{html}");
+        assert_eq!(text(&html, "hashes"), hashes);
+        assert!(html.contains(r#"<span id="speed">9.9</span>"#), "{html}");
+        assert!(html.contains(r#"<li class="unknown"><i></i><b>rng</b> unknown</li>"#), "{html}");
+        assert!(html.contains("<b>redis</b> unreachable <span>for"), "{html}");
+    }
+
+    #[test]
+    fn values_that_cannot_be_read_are_named() {
+        let mut world = after(20, 1);
+        let mut snapshot = world.snapshot();
+        snapshot.totals.hashes = Some("abc".to_owned());
+        snapshot.problems = vec!["hashes is not a number".to_owned()];
+        world.add(Ok(snapshot));
+        let html = shown(&world);
+        assert!(html.contains("<strong>hashes is not a number.</strong>"), "{html}");
+        assert_eq!(text(&html, "hashes"), NO_NUMBER);
+        assert!(html.contains("<b>redis</b> has values that cannot be read"), "{html}");
+        assert!(html.contains(r#"<span id="speed">3.3</span>"#), "{html}");
+    }
+
+    #[test]
+    fn events_are_marks_with_the_factor_since() {
+        let mut world = after(60, 1);
+        world.scale(10);
+        world.run(2);
+        assert!(shown(&world).contains("<li>workers 1 → 10 <span>"), "{}", shown(&world));
+        world.run(20);
+        let html = shown(&world);
+        assert!(html.contains("<li>workers 1 → 10, ×3.0 since <span>"), "{html}");
+        assert!(
+            html.contains(">10 workers</text>") && html.contains(r#"class="mark" d="M"#),
+            "{html}"
+        );
+        world.add_worker("v0.2");
+        world.run(20);
+        let html = shown(&world);
+        assert!(html.contains("<li>workers 10 → 11, version v0.2 came"), "{html}");
+        assert!(html.contains("<li>workers 1 → 10 <span>"), "{html}");
+        world.rngs.push("rng-b");
+        world.scale(11);
+        world.run(20);
+        let html = shown(&world);
+        assert!(html.contains("<li>rngs 1 → 2, ×") && html.contains(">2 rngs</text>"), "{html}");
+    }
+
+    fn hosts(html: &str) -> Vec<&str> {
+        let rows = html.split(r#"<th scope="row">"#).skip(1);
+        rows.filter_map(|row| row.split(['<', ' ']).next()).collect()
+    }
+
+    #[test]
+    fn failing_and_slow_workers_come_first_and_then_names_in_their_natural_order() {
+        let mut world = after(1, 12);
+        world.workers[10].rate = 0.1;
+        world.workers[4].rate = 0.3;
+        world.workers[7].change = |heartbeat| heartbeat.failing = Some(Part::Hasher);
+        world.run(60);
+        let html = shown(&world);
+        let expected =
+            [8, 11, 5, 1, 2, 3, 4, 6, 7, 9, 10, 12].map(|number| format!("worker_{number}"));
+        assert_eq!(hosts(&html)[..12], expected);
+    }
+
+    #[test]
+    fn a_single_row_is_never_hidden() {
+        let html = shown(&after(20, 21));
+        assert_eq!(html.matches("<tr data-key=\"run-").count(), 21);
+        assert!(!html.contains("more, together"), "{html}");
+        let html = shown(&after(20, 22));
+        assert_eq!(html.matches("<tr data-key=\"run-").count(), 20);
+        assert!(html.contains("and 2 more, together 0.9 hashes"), "{html}");
+    }
+
+    #[test]
+    fn texts_from_the_store_are_escaped_and_cut() {
+        fn evil(heartbeat: &mut Heartbeat) {
+            let evil = format!("</script><script>alert(1)</script>\"'&\r{}", "é".repeat(1000));
+            heartbeat.host = evil.clone();
+            heartbeat.version = evil.clone();
+            heartbeat.last_error = Some(evil.clone());
+            heartbeat.rngs[0].name = evil;
+        }
+        let mut world = World::new(2);
+        world.workers.iter_mut().for_each(|worker| worker.change = evil);
+        world.run(30);
+        world.scale(3);
+        world.run(30);
+        let html = shown(&world);
+        assert_eq!(html.matches("<script").count(), 1, "{html}");
+        assert!(html.contains("alert(1)") && html.len() < 30_000, "{}: {html}", html.len());
+    }
+
+    #[test]
+    fn invalid_coins_are_not_shown() {
+        let mut world = after(20, 1);
+        let html = shown(&world);
+        assert_eq!(html.matches(r#"<a href="coins/0000"#).count(), 10, "{html}");
+        let mut snapshot = world.snapshot();
+        for coin in &mut snapshot.recent_coins {
+            coin.hash = "../evil\" onclick=".to_owned();
+        }
+        world.add(Ok(snapshot));
+        assert!(!shown(&world).contains("evil"));
+    }
+
+    #[test]
+    fn an_event_is_small() {
+        let mut world = after(400, 20);
+        let mut sizes = Vec::new();
+        let mut page = crate::sse::Page::default();
+        for _ in 0..60 {
+            world.run(1);
+            page = page.next(shown(&world));
+            sizes.push(page.patch().len());
+        }
+        let mean = sizes[1..].iter().sum::<usize>() / (sizes.len() - 1);
+        assert!(mean < 4000, "{mean} bytes, {sizes:?}");
+    }
+}
