@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::{
     history::{Event, GAP, Sample},
     state::State,
-    view::{lesson::describe, text::rate, window::Window},
+    view::{events::describe, text::rate, window::Window},
 };
 
 /// The number of points of a curve; limits the size of the page.

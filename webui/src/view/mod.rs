@@ -1,23 +1,29 @@
 //! Everything on the page that is a string or a coordinate.
 
 mod chart;
+mod events;
 mod health;
-mod lesson;
 mod tables;
 mod text;
 mod window;
 
 use askama::Template;
+use store::Part;
 
 pub(crate) use self::window::Window;
 use self::{
     chart::Chart,
+    events::describe,
     health::{Health, health},
-    lesson::{describe, lesson},
     tables::{Kind, RngRow, Row, StageRow},
-    text::{NO_NUMBER, coarse_age, group, percent, rate, span},
+    text::{NO_NUMBER, coarse_age, count, group, name, number, percent, rate, short_rate, span},
 };
-use crate::{coin::is_hash, history::GAP, state::State};
+use crate::{
+    capacity::Bottleneck,
+    coin::is_hash,
+    history::{GAP, Sample},
+    state::State,
+};
 
 /// Shown when readings have stopped for an unknown reason.
 const LATE: &str = "The counters are not being read";
@@ -38,25 +44,27 @@ struct Dashboard<'a> {
     speed: String,
     /// Whether the speed is that of before the last change.
     is_measuring: bool,
-    lesson: String,
-    advice: &'static str,
-    /// Id, label, value and note of each number.
-    facts: Vec<(&'static str, &'static str, String, &'static str)>,
+    sample: Option<&'a Sample>,
+    bottleneck: Bottleneck,
+    worker_capacity: String,
+    rng_capacity: String,
+    rng_busy: String,
+    cpu: String,
+    raw_rate: String,
+    hashes: String,
+    coins: String,
     /// What happened, newest first, and how long ago.
     events: Vec<(String, String)>,
     chart: Chart,
     stages: Vec<StageRow>,
     kinds: Vec<Kind>,
-    /// None before the first reading.
-    alive: Option<usize>,
     rows: Vec<Row>,
     /// The number of workers that are not in the table, and their speed.
     more: Option<(usize, String)>,
     rngs: Vec<RngRow>,
     more_rngs: usize,
-    /// The recent coins: hash and age.
-    coins: Vec<(&'a str, String)>,
-    has_no_coins: bool,
+    /// Hash and age.
+    recent_coins: Vec<(&'a str, String)>,
 }
 
 impl Dashboard<'_> {
@@ -74,6 +82,37 @@ impl Dashboard<'_> {
             }
         };
         (0..=5).map(label).collect()
+    }
+
+    /// The number of workers, what they could do, and what rng lets through.
+    fn numbers(&self) -> (String, String, String) {
+        let sample = self.sample.cloned().unwrap_or_default();
+        let [could, through] = [sample.capacity.workers, sample.capacity.rng].map(short_rate);
+        (count(sample.workers, "worker"), could, through)
+    }
+
+    fn failing(&self, part: &Part) -> String {
+        let (alive, ..) = self.numbers();
+        let failing = self.sample.and_then(|sample| sample.failing.get(part).copied());
+        let fails = if *part == Part::Redis { "takes no results" } else { "does not answer" };
+        let wait = if failing == Some(1) { "waits" } else { "wait" };
+        format!("{} {fails}: {} of {alive} {wait}", name(*part), failing.unwrap_or_default())
+    }
+
+    fn rng_lets(&self) -> String {
+        match self.rngs.len() + self.more_rngs {
+            0 | 1 => "rng lets".to_owned(),
+            number => format!("{number} rngs let"),
+        }
+    }
+
+    /// The end of a sentence.
+    fn rng_is_busy(&self) -> String {
+        match self.rngs.len() + self.more_rngs {
+            _ if self.rng_busy == NO_NUMBER => String::new(),
+            0 | 1 => format!(": rng is {} busy", self.rng_busy),
+            _ => format!(": they are {} busy", self.rng_busy),
+        }
     }
 
     /// The names of the versions in the chart, as JSON that cannot end a script element.
@@ -95,17 +134,13 @@ pub(crate) fn fragment(state: &State, window: Window) -> askama::Result<String> 
     let known =
         state.history.since(last_second - GAP).filter_map(|sample| sample.speed()).next_back();
     let all_events = state.history.events(now - window.seconds());
-    let (lesson, advice) = lesson(state, sample);
     let (stages, kinds) = tables::stages(state.workers.unit());
     let (rows, more) = tables::workers(state);
     let (rngs, more_rngs) = tables::rngs(state);
     let coins = snapshot.iter().flat_map(|snapshot| &snapshot.recent_coins);
-    let coins = coins.filter(|coin| is_hash(&coin.hash));
-    let mut coins: Vec<_> =
-        coins.map(|coin| (coin.hash.as_str(), coarse_age(now - coin.at))).collect();
-    // An age that several coins share is shown once.
-    for i in (1..coins.len()).rev().filter(|i| coins[*i].1 == coins[*i - 1].1).collect::<Vec<_>>() {
-        coins[i].1.clear();
+    let mut recent_coins: Vec<(&str, String)> = Vec::new();
+    for coin in coins.filter(|coin| is_hash(&coin.hash)) {
+        recent_coins.push((&coin.hash, coarse_age(now - coin.at)));
     }
     let events = all_events.iter().rev().take(MAX_EVENTS).enumerate().map(|(number, event)| {
         let age = now - event.after.at;
@@ -115,59 +150,37 @@ pub(crate) fn fragment(state: &State, window: Window) -> askama::Result<String> 
         let since = factor.map_or(String::new(), |factor| format!(", ×{factor:.1} since"));
         (format!("{}{since}", describe(event).1), format!("{} ago", span(age)))
     });
+    let capacity = sample.map(|sample| sample.capacity).unwrap_or_default();
     let dashboard = Dashboard {
         window,
         health: health(state, now),
         reason: state.unavailable.as_deref().or(is_late.then_some(LATE)),
         age: age.map(|age| format!("{} ago", span(age))),
         problems: snapshot.map_or(&[], |snapshot| &snapshot.problems),
-        speed: known.map_or(NO_NUMBER.to_owned(), rate),
+        speed: number(known, rate),
         is_measuring: sample.is_some() && speed.is_none(),
-        lesson,
-        advice,
-        facts: facts(state),
+        sample,
+        bottleneck: state.bottleneck,
+        worker_capacity: number(capacity.workers, rate),
+        rng_capacity: number(capacity.rng, rate),
+        rng_busy: percent(state.workers.rngs.utilisation(state.workers.since())),
+        cpu: percent(state.workers.cpu),
+        raw_rate: number(state.raw_rate, rate),
+        hashes: number(snapshot.and_then(|snapshot| snapshot.hashes()), group),
+        coins: number(snapshot.and_then(|snapshot| snapshot.totals.coins), group),
         events: events.collect(),
         chart: Chart::new(state, &all_events, window, now),
         stages,
         kinds,
-        alive: sample.map(|sample| sample.workers),
         rows,
         more,
         rngs,
         more_rngs,
-        coins,
-        has_no_coins: snapshot.is_some_and(|snapshot| snapshot.totals.coins == Some(0)),
+        recent_coins,
     };
     let html = dashboard.render()?;
     let lines = html.lines().map(str::trim).filter(|line| !line.is_empty());
     Ok(lines.collect::<Vec<_>>().join("\n"))
-}
-
-fn facts(state: &State) -> Vec<(&'static str, &'static str, String, &'static str)> {
-    let snapshot = state.snapshot.as_ref().map(|(snapshot, _)| snapshot);
-    let number = |number: Option<String>| number.unwrap_or(NO_NUMBER.to_owned());
-    let capacity = state.sample().map(|sample| sample.capacity).unwrap_or_default();
-    let coins = snapshot.and_then(|snapshot| snapshot.totals.coins);
-    let hashes = snapshot.and_then(|snapshot| snapshot.hashes());
-    vec![
-        (
-            "worker-capacity",
-            "Workers could do",
-            number(capacity.workers.map(rate)),
-            "/s, by their delays",
-        ),
-        ("rng-capacity", "rng lets through", number(capacity.rng.map(rate)), "/s, by its delay"),
-        (
-            "rng-busy",
-            "rng busy",
-            number(state.workers.rngs.utilisation(state.workers.since()).map(percent)),
-            "measured",
-        ),
-        ("cpu", "CPU busy", number(state.workers.cpu.map(percent)), "of the workers' hosts"),
-        ("raw", "Raw rate", number(state.raw_rate.map(rate)), "the last second alone"),
-        ("hashes", "Hashes", number(hashes.map(group)), "units of work done"),
-        ("coins", "Coins", number(coins.map(group)), "in the wallet"),
-    ]
 }
 
 #[cfg(test)]
@@ -225,7 +238,7 @@ mod tests {
             for id in
                 ["worker-capacity", "rng-capacity", "rng-busy", "cpu", "raw", "hashes", "coins"]
             {
-                assert_eq!(text(&html, id), NO_NUMBER, "{id}");
+                assert_eq!(text(&html, id), "–", "{id}");
             }
             assert!(html.contains(r#"<span id="speed">–</span>"#), "{html}");
             assert!(html.contains("<h2>Workers <b>–</b></h2>"), "{html}");
@@ -346,7 +359,7 @@ mod tests {
         world.add(Ok(snapshot));
         let html = shown(&world);
         assert!(html.contains("<strong>hashes is not a number.</strong>"), "{html}");
-        assert_eq!(text(&html, "hashes"), NO_NUMBER);
+        assert_eq!(text(&html, "hashes"), "–");
         assert!(html.contains("<b>redis</b> has values that cannot be read"), "{html}");
         assert!(html.contains(r#"<span id="speed">3.3</span>"#), "{html}");
     }

@@ -6,7 +6,7 @@ use crate::{
     history::COLOURS,
     rngs::Load,
     state::State,
-    view::text::{NO_NUMBER, group, ms, percent, rate, shorten},
+    view::text::{group, ms, number, percent, rate, shorten},
     workers::Run,
 };
 
@@ -91,7 +91,8 @@ pub(crate) fn stages(unit: Option<StageTimes>) -> (Vec<StageRow>, Vec<Kind>) {
         (class, name, rows.map(|row| row.width).sum::<f64>())
     };
     let kinds = KINDS.into_iter().map(share).filter(|kind| kind.0 != "unknown" || kind.2 > 0.0);
-    let kinds = kinds.map(|(class, name, width)| (class, name, percent(width / 100.0))).collect();
+    let kinds =
+        kinds.map(|(class, name, width)| (class, name, percent(Some(width / 100.0)))).collect();
     (rows, kinds)
 }
 
@@ -126,7 +127,7 @@ pub(crate) fn workers(state: &State) -> (Vec<Row>, Option<(usize, String)>) {
         colour: colour(&run.heartbeat.version),
         loops: run.heartbeat.loops,
         coins: group(run.heartbeat.coins),
-        speed: speed.map_or(NO_NUMBER.to_owned(), rate),
+        speed: number(speed, rate),
         bar: speed.unwrap_or_default() / highest * 100.0,
         mean: mean / highest * 100.0,
         error: run.heartbeat.last_error.as_deref().map(|error| shorten(error, MAX_SENTENCE)),
@@ -142,14 +143,13 @@ pub(crate) fn rngs(state: &State) -> (Vec<RngRow>, usize) {
     rngs.truncate(MAX_ROWS);
     let row = |(name, load): (&String, &Load)| {
         let rates = load.rates(state.workers.since());
-        let text = |text: Option<String>| text.unwrap_or(NO_NUMBER.to_owned());
         RngRow {
             name: shorten(name, MAX_NAME),
             lanes: load.lanes,
-            served: text(rates.as_ref().map(|rates| rate(rates.served))),
-            busy: text(rates.as_ref().map(|rates| percent(rates.busy))),
+            served: number(rates.as_ref(), |rates| rate(rates.served)),
+            busy: percent(rates.as_ref().map(|rates| rates.busy)),
             bar: rates.as_ref().map_or(0.0, |rates| rates.busy * 100.0),
-            queue: text(rates.as_ref().map(|rates| rate(rates.queue))),
+            queue: number(rates.as_ref(), |rates| rate(rates.queue)),
         }
     };
     (rngs.into_iter().map(row).collect(), left_out)

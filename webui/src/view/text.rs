@@ -1,4 +1,6 @@
-//! Numbers and ages.
+//! Numbers, ages and names.
+
+use store::Part;
 
 /// Shown instead of an unknown number.
 pub(crate) const NO_NUMBER: &str = "–";
@@ -9,7 +11,8 @@ pub(crate) fn rate(rate: f64) -> String {
 }
 
 /// Hashes per second in a sentence.
-pub(crate) fn short_rate(rate: f64) -> String {
+pub(crate) fn short_rate(rate: Option<f64>) -> String {
+    let rate = rate.unwrap_or_default();
     let text = if rate < 9.95 { format!("{rate:.1}") } else { group(rate.round() as u64) };
     text.strip_suffix(".0").unwrap_or(&text).to_owned()
 }
@@ -22,8 +25,22 @@ pub(crate) fn group(number: u64) -> String {
 }
 
 /// A share of one in percent.
-pub(crate) fn percent(share: f64) -> String {
-    format!("{:.0}\u{a0}%", share * 100.0)
+pub(crate) fn percent(share: Option<f64>) -> String {
+    number(share, |share| format!("{:.0}\u{a0}%", share * 100.0))
+}
+
+/// A number, or a dash if it is unknown.
+pub(crate) fn number<T>(number: Option<T>, format: impl Fn(T) -> String) -> String {
+    number.map_or(NO_NUMBER.to_owned(), format)
+}
+
+/// The name of a part.
+pub(crate) fn name(part: Part) -> &'static str {
+    match part {
+        Part::Rng => "rng",
+        Part::Hasher => "hasher",
+        Part::Redis => "redis",
+    }
 }
 
 /// Seconds as milliseconds.
@@ -72,17 +89,17 @@ mod tests {
 
     #[test]
     fn numbers_and_ages_are_formatted() {
+        let plain = |text: String| text.replace('\u{a0}', " ");
         assert_eq!([0, 999, 1000, 1_234_567].map(group), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([0.0, 99.94, 99.96, 1234.5].map(rate), ["0.0", "99.9", "100", "1,235"]);
         assert_eq!(
-            [0.0, 3.33, 9.96, 32.4, 1e4].map(short_rate),
+            [0.0, 3.33, 9.96, 32.4, 1e4].map(|rate| short_rate(Some(rate))),
             ["0", "3.3", "10", "32", "10,000"]
         );
         assert_eq!(
             [0.0, 0.00003, 0.0012, 0.69, 1.5].map(ms),
             ["0.00", "0.03", "1.2", "690", "1,500"]
         );
-        let plain = |text: String| text.replace('\u{a0}', " ");
         assert_eq!(
             [-1.0, 0.4, 119.0, 120.0].map(span).map(plain),
             ["0 s", "0 s", "119 s", "2 min"]
@@ -91,7 +108,7 @@ mod tests {
             [0.0, 9.0, 27.0, 300.0].map(coarse_age).map(plain),
             ["just now", "just now", "20 s ago", "5 min ago"]
         );
-        assert_eq!(percent(0.976), "98\u{a0}%");
+        assert_eq!([percent(Some(0.976)), percent(None)], ["98\u{a0}%", "–"]);
         assert_eq!(
             [0, 1, 1200].map(|number| count(number, "rng")),
             ["0 rngs", "1 rng", "1,200 rngs"]
