@@ -3,6 +3,7 @@
 
 use std::{
     io::BufRead,
+    iter,
     net::SocketAddr,
     sync::{
         Arc,
@@ -61,7 +62,8 @@ fn request(address: SocketAddr, path: &str) -> String {
 /// The length of the body of a response, or of the data of an event, in bytes.
 pub(crate) fn body_len(address: SocketAddr, path: &str) -> Result<usize> {
     if path == EVENTS {
-        return event_lens(open_stream(address)?).next().context("no event");
+        // The first event of webui is a whole page, the others are what changed.
+        return event_lens(open_stream(address)?).nth(1).context("no event");
     }
     let mut client = Client::try_connect(address)?;
     client.try_send(request(address, path))?;
@@ -74,8 +76,18 @@ fn open_stream(address: SocketAddr) -> Result<Client> {
 
 /// The length of the data of each event until the stream ends.
 fn event_lens(stream: Client) -> impl Iterator<Item = usize> {
-    let lines = stream.into_reader().lines().map_while(Result::ok);
-    lines.filter_map(|line| line.strip_prefix(DATA).map(str::len))
+    let mut lines = stream.into_reader().lines().map_while(Result::ok);
+    iter::from_fn(move || {
+        let mut len = 0;
+        // An event ends with an empty line; another one ends its chunk.
+        for line in lines.by_ref() {
+            len += line.strip_prefix(DATA).map_or(0, str::len);
+            if line.is_empty() && len > 0 {
+                return Some(len);
+            }
+        }
+        None
+    })
 }
 
 /// Open streams of events, which are read until the service ends, and the number of events so far.

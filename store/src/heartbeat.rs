@@ -21,7 +21,7 @@ pub struct Heartbeat {
     /// Units of work in one request to rng and one to hasher.
     pub batch: u16,
     /// The configured pause before each request to rng, in seconds; none from older workers.
-    pub delay: Option<f64>,
+    pub pause: Option<f64>,
     /// The configured delay of hasher, in seconds, if it is known.
     pub hasher_delay: Option<f64>,
     /// Units of work done.
@@ -41,24 +41,24 @@ pub struct Heartbeat {
     /// Why it is not mining now.
     #[serde(rename = "trouble")]
     pub last_error: Option<String>,
-    /// The part that the error is about.
-    pub failing: Option<Part>,
+    /// The part of the application that caused this error.
+    pub failing_part: Option<Part>,
 }
 
 /// A part of the application that workers need.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
-    /// Random bytes.
+    /// The service rng.
     Rng,
-    /// Hashes.
+    /// The service hasher.
     Hasher,
-    /// The store.
+    /// The store; also stands for a part that only newer workers know.
     #[serde(other)]
     Redis,
 }
 
-/// An rng that a worker uses, and what its responses reported to this worker so far.
+/// An rng that a worker uses, and the totals of its responses to this worker.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Rng {
@@ -68,12 +68,12 @@ pub struct Rng {
     pub lanes: u16,
     /// Its configured delay, in seconds, if it is known.
     pub delay: Option<f64>,
-    /// Responses.
+    /// Requests served.
     pub served: u64,
-    /// Seconds that their requests waited for a lane.
-    pub queue: f64,
-    /// Seconds that a lane was occupied, delays included.
-    pub busy: f64,
+    /// How long these requests waited for a lane, in seconds.
+    pub queue_seconds: f64,
+    /// How long these requests occupied a lane, in seconds; delays included.
+    pub busy_seconds: f64,
 }
 
 /// A stage of a unit of work.

@@ -1,5 +1,6 @@
 //! The store in Redis: a counter `hashes`, a hash `wallet`, and under `dockercoins:` the last batch
-//! of each run, the recent coins, the heartbeats and the history.
+//! of each run, the recent coins, the heartbeats, the history, and the units of work that this store
+//! has added.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -33,7 +34,7 @@ const FLUSH_EXPIRY: u64 = 7 * 24 * 3600;
 /// Adds a batch unless the stored number of the run's last batch shows that it was added before. A
 /// batch may arrive even after its own retry and later batches. Everything that can fail, e.g. on a
 /// key of another type, runs before the first write: Redis does not undo the writes of a failed
-/// script.
+/// script. The statistic `dockercoins:hashes` is an exception; its errors are ignored.
 const ADD: &str = r"
 if tonumber(redis.call('GET', KEYS[1]) or 0) >= tonumber(ARGV[1]) then return {} end
 redis.call('HLEN', KEYS[3])
@@ -257,22 +258,23 @@ fn snapshot(replies: [RedisResult<Value>; 7]) -> RedisResult<Snapshot> {
     let (seconds, micros): (f64, f64) = from_redis_value(time?)?;
     let now = seconds + micros / 1e6;
     let mut problems = Vec::new();
-    let coins = value(&mut problems, "wallet", "a hash", coins)?;
-    let hashes: Option<Option<Vec<u8>>> = value(&mut problems, "hashes", "a string", hashes)?;
-    let added: Option<Option<Vec<u8>>> = value(&mut problems, ADDED, "a string", added)?;
-    let recent: Option<Vec<Vec<u8>>> = value(&mut problems, RECENT, "a list", recent)?;
-    let seen: Option<HashMap<Vec<u8>, f64>> = value(&mut problems, SEEN, "a sorted set", seen)?;
+    let coins = read_key(&mut problems, "wallet", "a hash", coins)?;
+    let hashes: Option<Option<Vec<u8>>> = read_key(&mut problems, "hashes", "a string", hashes)?;
+    let added: Option<Option<Vec<u8>>> = read_key(&mut problems, ADDED, "a string", added)?;
+    let recent: Option<Vec<Vec<u8>>> = read_key(&mut problems, RECENT, "a list", recent)?;
+    let seen: Option<HashMap<Vec<u8>, f64>> = read_key(&mut problems, SEEN, "a sorted set", seen)?;
     let heartbeats: Option<BTreeMap<Vec<u8>, Vec<u8>>> =
-        value(&mut problems, WORKERS, "a hash", heartbeats)?;
+        read_key(&mut problems, WORKERS, "a hash", heartbeats)?;
 
     let (seen, heartbeats) = (seen.unwrap_or_default(), heartbeats.unwrap_or_default());
     let recent = recent.unwrap_or_default();
-    let status = |(run, text): (Vec<u8>, Vec<u8>)| {
+    let worker = |(run, text): (Vec<u8>, Vec<u8>)| {
+        // Without a time, the worker counts as gone.
         let at = seen.get(&run).copied().unwrap_or_default();
         let heartbeat = serde_json::from_slice(&text).ok()?;
         Some(WorkerStatus { run: String::from_utf8(run).ok()?, at, heartbeat })
     };
-    let mut workers = entries(&mut problems, WORKERS, heartbeats, status);
+    let mut workers = parse_entries(&mut problems, WORKERS, heartbeats, worker);
     workers.retain(|worker| now - worker.at < ALIVE.as_secs_f64());
     let totals = Totals { coins, hashes: hashes.flatten().map(into_text) };
     let mut snapshot = Snapshot {
@@ -283,7 +285,7 @@ fn snapshot(replies: [RedisResult<Value>; 7]) -> RedisResult<Snapshot> {
             Some(None) => Some(0),
             None => None,
         },
-        recent_coins: entries(&mut problems, RECENT, recent, parse_recent_coin),
+        recent_coins: parse_entries(&mut problems, RECENT, recent, parse_recent_coin),
         workers,
         problems,
     };
@@ -293,8 +295,9 @@ fn snapshot(replies: [RedisResult<Value>; 7]) -> RedisResult<Snapshot> {
     Ok(snapshot)
 }
 
-/// The value of a key; none, and a problem, if only this key cannot be read.
-fn value<T: FromRedisValue>(
+/// Parses the value of a key. None, and a problem is added, if the key has another type or must not
+/// be read.
+fn read_key<T: FromRedisValue>(
     problems: &mut Vec<String>,
     key: &str,
     kind: &str,
@@ -313,8 +316,8 @@ fn value<T: FromRedisValue>(
     }
 }
 
-/// The entries that can be read, and a problem if there are others.
-fn entries<T, U>(
+/// Parses the entries of a key. Adds a problem if some are invalid.
+fn parse_entries<T, U>(
     problems: &mut Vec<String>,
     key: &str,
     entries: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
@@ -331,7 +334,7 @@ fn entries<T, U>(
     parsed
 }
 
-/// Text of others, who may write any bytes.
+/// Converts a value to text. Other programs may have written invalid UTF-8.
 fn into_text(bytes: Vec<u8>) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }

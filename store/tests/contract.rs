@@ -365,7 +365,7 @@ async fn workers_are_alive_until_they_deregister_or_their_heartbeats_stop() {
             rngs: vec![rng],
             stages,
             last_error: Some("rng:80: \"no\"\n".to_owned()),
-            failing: Some(Part::Rng),
+            failing_part: Some(Part::Rng),
             ..Heartbeat::default()
         };
         store.heartbeat("a", &Heartbeat::default()).await.unwrap();

@@ -31,7 +31,7 @@ def newest_event(visitor):
     return " ".join(events.first.inner_text().split()) if events.count() else ""
 
 
-def test_the_page_alone_tells_a_lesson(classroom, visit):
+def test_the_page_explains_each_step_of_a_lesson(classroom, visit):
     visitor = visit(classroom.url, viewport={"width": 1280, "height": 720})
     visitor.until(lambda: "No worker is running." in lesson(visitor))
     assert health(visitor)[0].startswith("rng unknown")
@@ -47,21 +47,21 @@ def test_the_page_alone_tells_a_lesson(classroom, visit):
     visitor.until(lambda: lesson(visitor).startswith("10 workers could do 33 /s; rng lets 10 through"))
     assert "workers 1 → " in newest_event(visitor)
     visitor.until(lambda: 7 < (visitor.number("#speed") or 0) < 10.5)
-    visitor.until(lambda: "since" in newest_event(visitor))
+    visitor.until(lambda: "(speed ×" in newest_event(visitor))
     assert health(visitor)[3].startswith("workers 10 of 10 work")
     visitor.picture("class-ten-workers")
 
     visitor.wait(11)
     classroom.add_worker("v0.2", DELAY="1.1s")
-    visitor.until(lambda: "version v0.2 came" in newest_event(visitor))
+    visitor.until(lambda: "version v0.2 joined" in newest_event(visitor))
     visitor.until(lambda: "v0.2" in visitor.text("figcaption"), 30)
     visitor.picture("class-canary")
 
     visitor.wait(11)
     with classroom.rng.outage(signal.SIGKILL):
-        visitor.until(lambda: lesson(visitor).startswith("rng does not answer:"))
+        visitor.until(lambda: lesson(visitor).startswith("rng does not respond:"))
         visitor.until(lambda: "rng went down" in newest_event(visitor))
-        visitor.until(lambda: health(visitor)[0].startswith("rng does not answer for"))
+        visitor.until(lambda: health(visitor)[0].startswith("rng does not respond for"))
         visitor.until(lambda: visitor.number("#speed") == 0)
         visitor.picture("class-rng-down")
     visitor.until(lambda: lesson(visitor).startswith("11 workers could do 34 /s"))
@@ -83,6 +83,6 @@ def test_a_service_that_hangs_is_named(classroom, visit):
     classroom.add_worker()
     visitor.until(lambda: visitor.number("#speed"), 30)
     with classroom.hasher.outage(signal.SIGSTOP):
-        visitor.until(lambda: lesson(visitor).startswith("hasher does not answer: 1 of 1 worker waits."))
-        assert health(visitor)[1].startswith("hasher does not answer for")
+        visitor.until(lambda: lesson(visitor).startswith("hasher does not respond: 1 of 1 worker waits."))
+        assert health(visitor)[1].startswith("hasher does not respond for")
     visitor.until(lambda: health(visitor)[1].startswith("hasher ok"))

@@ -32,19 +32,19 @@ def test_the_screen_is_filled_with_large_text(scheme, width, height, ten_workers
 
 def test_f_enters_and_escape_leaves(one_worker, visit):
     visitor = visit(one_worker.url + "index.html?window=1")
-    is_present = lambda: not visitor.page.locator(".health").is_visible()
-    assert not is_present()
+    is_presenting = lambda: not visitor.page.locator(".health").is_visible()
+    assert not is_presenting()
     visitor.page.keyboard.press("f")
-    assert is_present() and "present" in visitor.page.url and "window=1" in visitor.page.url
+    assert is_presenting() and "present" in visitor.page.url and "window=1" in visitor.page.url
     visitor.page.reload()
-    assert is_present()
+    assert is_presenting()
     visitor.wait_for_count()
-    assert is_present()
+    assert is_presenting()
     visitor.page.keyboard.press("Escape")
-    assert not is_present() and visitor.page.url.endswith("index.html?window=1")
+    assert not is_presenting() and visitor.page.url.endswith("index.html?window=1")
     visitor.page.get_by_role("link", name="Present (f)").click()
     visitor.page.wait_for_url("**/index.html?present")
-    assert is_present()
+    assert is_presenting()
 
 
 def test_an_outage_is_shown(restartable, visit):

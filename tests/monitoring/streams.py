@@ -14,7 +14,7 @@ SECONDS = 10
 REQUEST = b"GET /events HTTP/1.1\r\nHost: webui\r\n\r\n"
 # How often redis has returned the newest coins, which only webui requests.
 CALLS = "return tonumber(redis.call('INFO', 'commandstats'):match('cmdstat_lrange:calls=(%d+)') or 0)"
-EVENTS = (b"event: page\n", b"event: patch\n")
+EVENTS = (b"event: whole\n", b"event: patch\n")
 
 
 def count_events(seconds, streams):

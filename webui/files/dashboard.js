@@ -65,7 +65,7 @@ function open() {
     source?.close();
     opened = Date.now();
     source = new EventSource("events" + query);
-    source.addEventListener("page", (event) => receive(event.data));
+    source.addEventListener("whole", (event) => receive(event.data));
     source.addEventListener("patch", (event) => {
         for (const [at, removed, ...added] of JSON.parse(event.data)) lines.splice(at, removed, ...added);
         receive(lines.join("\n"));

@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use tower_http::services::ServeDir;
 use tracing::warn;
 
-/// The folder of the images, where a volume can be mounted.
+/// The folder in the container image, where a volume can be mounted.
 const DEFAULT_FOLDER: &str = "/files";
 
 const INDEX: &str = include_str!("../files/index.html");
@@ -98,7 +98,7 @@ impl Assets {
             Err(error) if is_missing(&error) => Ok(None),
             Err(error) => {
                 let problem = format!("{} is not used: {error}", path.display());
-                warn!("{problem}; the built-in page is");
+                warn!("{problem}; using the built-in page");
                 Err(problem)
             }
         }
@@ -120,7 +120,7 @@ impl Assets {
     }
 }
 
-/// Whether there is no such file, nor a folder for it.
+/// Whether the file or its folder does not exist.
 fn is_missing(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }

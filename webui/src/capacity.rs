@@ -6,21 +6,24 @@ use store::{Part, Stage};
 
 use crate::workers::{Run, Workers};
 
-/// The workers wait for rng if its capacity is below this share of theirs.
-const LIMITED: f64 = 0.97;
-/// Rng is almost fully used if it has less than this number of workers to spare.
-const SPARE: f64 = 0.25;
-/// The processors limit the speed from the first of these utilisations on, until it falls below
-/// the second.
-const BUSY_CPU: (f64, f64) = (0.9, 0.8);
-/// Workers that reach this share of their capacity are not limited by anything else.
-const REACHED: f64 = 0.85;
-/// Rng limits the speed of workers whose capacity is unknown if it is at least this busy.
-const BUSY_RNG: f64 = 0.9;
+/// Rng and the workers are balanced from this ratio of their capacities on...
+const BALANCED: f64 = 0.97;
+/// ...until the headroom of rng is this share of one worker.
+const BALANCED_HEADROOM: f64 = 0.25;
+/// The processors limit the speed from this utilisation on...
+const CPU_BUSY: f64 = 0.9;
+/// ...until it falls below this one.
+const CPU_NO_LONGER_BUSY: f64 = 0.8;
+/// Workers that reach this share of their capacity are not limited by the processors, which
+/// something else may keep busy.
+const NEAR_CAPACITY: f64 = 0.85;
+/// Rng limits workers whose capacity is unknown from this utilisation on.
+const RNG_BUSY: f64 = 0.9;
 /// A larger share of unknown time makes a conclusion impossible.
 const MAX_UNKNOWN: f64 = 0.5;
 
-/// Hashes per second that are possible; none if a delay is unknown, or if there is none.
+/// Hashes per second that are possible, predicted from configured delays. A capacity is `None` if a
+/// delay is unknown or zero.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub(crate) struct Capacity {
@@ -39,7 +42,7 @@ pub(crate) enum Bottleneck {
     Measuring,
     /// Most workers cannot reach this part.
     Failing(Part),
-    /// Rng lets less through than the workers could do.
+    /// Rng lets less through than the workers could do, or is busy and their capacity is unknown.
     Rng,
     /// Rng lets about as much through as the workers can do.
     Balanced,
@@ -54,30 +57,35 @@ pub(crate) enum Bottleneck {
 }
 
 impl Capacity {
-    /// The capacities of the rngs and workers alive.
+    /// The capacities of the rngs and workers alive. That of rng is Σ lanes / delay, multiplied by
+    /// the mean batch; that of the workers is Σ loops × batch / (pause + delay of rng + delay of
+    /// hasher).
     pub(crate) fn of(workers: &Workers) -> Self {
-        let rngs = || workers.rngs.loads.values().map(|rng| (f64::from(rng.lanes), rng.delay));
-        let rng: Option<f64> = rngs().map(|(lanes, delay)| Some(lanes / delay?)).sum();
-        let delays: Option<f64> = rngs().map(|(lanes, delay)| Some(lanes * delay?)).sum();
-        let rng_delay = delays.map(|delay| delay / workers.rngs.lanes());
+        let rngs = || workers.rngs.loads.values();
+        let lanes_per_second: Option<f64> =
+            rngs().map(|rng| Some(f64::from(rng.lanes) / rng.delay?)).sum();
+        let delay_of_lanes: Option<f64> =
+            rngs().map(|rng| Some(f64::from(rng.lanes) * rng.delay?)).sum();
+        let rng_delay = delay_of_lanes.map(|delay| delay / workers.rngs.lanes());
         // A worker that has just started has not heard of hasher yet.
-        let hasher_delay = workers.runs.values().filter_map(|run| run.heartbeat.hasher_delay);
-        let hasher_delay = hasher_delay.reduce(f64::max);
+        let hasher_delays = workers.runs.values().filter_map(|run| run.heartbeat.hasher_delay);
+        let hasher_delay = hasher_delays.reduce(f64::max);
+        let batch = |run: &Run| f64::from(run.heartbeat.batch.max(1));
         let capacity = |run: &Run| {
-            let asleep = run.heartbeat.delay? + rng_delay? + hasher_delay?;
-            Some(f64::from(run.heartbeat.loops) * f64::from(run.heartbeat.batch.max(1)) / asleep)
+            let asleep = run.heartbeat.pause? + rng_delay? + hasher_delay?;
+            Some(f64::from(run.heartbeat.loops) * batch(run) / asleep)
         };
-        let sum = workers.runs.values().map(capacity).sum::<Option<f64>>();
-        let batch = workers.runs.values().map(|run| f64::from(run.heartbeat.batch.max(1)));
-        let batch = batch.sum::<f64>() / workers.runs.len() as f64;
+        let batches: f64 = workers.runs.values().map(batch).sum();
+        let mean_batch = batches / workers.runs.len() as f64;
+        let is_known = |capacity: &f64| capacity.is_finite() && *capacity > 0.0;
         Self {
-            rng: rng.map(|rng| rng * batch).filter(|rng| rng.is_finite() && *rng > 0.0),
-            workers: sum.filter(|sum| sum.is_finite() && *sum > 0.0),
+            rng: lanes_per_second.map(|lanes| lanes * mean_batch).filter(is_known),
+            workers: workers.runs.values().map(capacity).sum::<Option<f64>>().filter(is_known),
         }
     }
 
     /// The speed that is possible.
-    pub(crate) fn limit(&self) -> Option<f64> {
+    pub(crate) fn total(&self) -> Option<f64> {
         match (self.rng, self.workers) {
             (Some(rng), Some(workers)) => Some(rng.min(workers)),
             (rng, workers) => rng.or(workers),
@@ -94,35 +102,40 @@ impl Bottleneck {
         before: Self,
     ) -> Self {
         let count = workers.runs.len();
+        let failing = workers.count_failing();
         if count == 0 {
             return Self::NoWorkers;
         }
-        if let Some((part, _)) =
-            workers.failing().into_iter().find(|(_, number)| 2 * number > count)
-        {
+        if let Some((part, _)) = failing.into_iter().find(|(_, number)| 2 * number > count) {
             return Self::Failing(part);
         }
-        let unknown = workers.unit().map_or(0.0, |unit| {
-            unit[Stage::Unknown] / Stage::ALL.iter().map(|&stage| unit[stage]).sum::<f64>()
-        });
-        let threshold = if before == Self::Cpu { BUSY_CPU.1 } else { BUSY_CPU.0 };
-        // Something else may keep the processors busy.
+        if let (Some(rng), Some(all)) = (capacity.rng, capacity.workers) {
+            if rng < BALANCED * all {
+                return Self::Rng;
+            }
+            if rng < all * (1.0 + BALANCED_HEADROOM / count as f64) {
+                return Self::Balanced;
+            }
+        }
+        let Some(unit) = workers.unit() else {
+            let is_known = capacity.workers.is_some();
+            return if is_known { Self::Workers } else { Self::Measuring };
+        };
+        let total: f64 = Stage::ALL.iter().map(|&stage| unit[stage]).sum();
+        if unit[Stage::Unknown] > MAX_UNKNOWN * total {
+            return Self::Unreported;
+        }
         let is_slow =
-            speed.zip(capacity.limit()).is_none_or(|(speed, limit)| speed < REACHED * limit);
-        let is_cpu_busy = is_slow && workers.cpu.is_some_and(|cpu| cpu >= threshold);
-        match (capacity.rng, capacity.workers) {
-            (_, None) if workers.unit().is_none() => Self::Measuring,
-            _ if unknown > MAX_UNKNOWN => Self::Unreported,
-            (Some(rng), Some(workers)) if rng < LIMITED * workers => Self::Rng,
-            (Some(rng), Some(workers)) if rng < workers * (1.0 + SPARE / count as f64) => {
-                Self::Balanced
-            }
-            (_, Some(_)) if !is_cpu_busy => Self::Workers,
-            _ if is_cpu_busy => Self::Cpu,
-            _ if workers.rngs.utilisation(workers.since()).is_some_and(|busy| busy >= BUSY_RNG) => {
-                Self::Rng
-            }
-            _ => Self::Unlimited,
+            speed.zip(capacity.total()).is_none_or(|(speed, total)| speed < NEAR_CAPACITY * total);
+        let threshold = if before == Self::Cpu { CPU_NO_LONGER_BUSY } else { CPU_BUSY };
+        if is_slow && workers.cpu.is_some_and(|cpu| cpu >= threshold) {
+            return Self::Cpu;
+        }
+        let utilisation = workers.rngs.utilisation(workers.since());
+        match capacity.workers {
+            Some(_) => Self::Workers,
+            None if utilisation.is_some_and(|busy| busy >= RNG_BUSY) => Self::Rng,
+            None => Self::Unlimited,
         }
     }
 }

@@ -9,12 +9,16 @@ use crate::capacity::Capacity;
 
 /// A longer time without a sample is a gap, in seconds.
 pub(crate) const GAP: f64 = 5.0;
-/// Changes within this time are one event, in seconds.
-const BURST: f64 = 10.0;
-/// The colours of versions. One more colour is for the others.
+/// A change within this time after the previous one extends its event, in seconds.
+const MERGE_TIME: f64 = 10.0;
+/// The number of colours for versions. The next number is the colour of all other versions.
 pub(crate) const COLOURS: u8 = 5;
 
-/// What was true in one second. It is stored, so that all replicas show the same past.
+/// Colour and name of a version, in the order of the chart.
+pub(crate) type BandKey<'a> = (u8, &'a str);
+
+/// The state of the application in one second. It is stored, so that all replicas show the same
+/// past.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub(crate) struct Sample {
@@ -22,14 +26,17 @@ pub(crate) struct Sample {
     pub(crate) at: f64,
     /// The speed of each version; none while it was being measured.
     pub(crate) speeds: Option<Vec<Speed>>,
+    /// The speed that was possible.
     pub(crate) capacity: Capacity,
-    /// Workers alive, and their versions.
+    /// The number of workers alive.
     pub(crate) workers: usize,
+    /// The versions of these workers.
     pub(crate) versions: BTreeSet<String>,
-    /// Workers that cannot reach a part.
+    /// The number of workers that cannot reach a part.
     pub(crate) failing: BTreeMap<Part, usize>,
+    /// The number of rngs.
     pub(crate) rngs: usize,
-    /// Whether redis could not be read before.
+    /// Whether the reading before this one failed.
     pub(crate) after_outage: bool,
 }
 
@@ -51,6 +58,23 @@ impl Sample {
         self.speeds.as_ref().map(|speeds| speeds.iter().fold(0.0, |sum, speed| sum + speed.rate))
     }
 
+    /// The versions that work.
+    pub(crate) fn bands(&self) -> impl Iterator<Item = BandKey<'_>> {
+        self.speeds.iter().flatten().map(Speed::key)
+    }
+
+    /// The speed of a version, if it works.
+    pub(crate) fn rate(&self, key: &BandKey) -> Option<f64> {
+        let mut speeds = self.speeds.iter().flatten();
+        speeds.find(|speed| speed.key() == *key).map(|speed| speed.rate)
+    }
+
+    /// The speed of a version and of those below it in the chart.
+    pub(crate) fn stacked_rate(&self, key: &BandKey) -> f64 {
+        let speeds = self.speeds.iter().flatten().filter(|speed| speed.key() <= *key);
+        speeds.fold(0.0, |sum, speed| sum + speed.rate)
+    }
+
     /// Whether most workers cannot reach a part.
     pub(crate) fn is_down(&self, part: Part) -> bool {
         self.failing.get(&part).is_some_and(|failing| 2 * failing > self.workers)
@@ -66,11 +90,18 @@ impl Sample {
     }
 }
 
-/// Something that changed between two samples.
+impl Speed {
+    fn key(&self) -> BandKey<'_> {
+        (self.colour, &self.version)
+    }
+}
+
+/// One or more changes between two samples.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Event<'a> {
-    /// The last sample before it, and the first one after it.
+    /// The last sample before the first change.
     pub(crate) before: &'a Sample,
+    /// The first sample after the last change.
     pub(crate) after: &'a Sample,
     /// Whether there was no sample in between for a while.
     pub(crate) is_gap: bool,
@@ -107,7 +138,7 @@ impl History {
         self.colours.retain(|version, _| used.contains(version));
     }
 
-    /// The colour of a version: at first sight the first one that no other version has.
+    /// The colour of a version. A new version gets the first unused colour.
     pub(crate) fn colour(&mut self, version: &str) -> u8 {
         if version.is_empty() {
             return COLOURS;
@@ -122,7 +153,7 @@ impl History {
         self.samples.range(start.max(0.0) as u64..).map(|(_, sample)| sample)
     }
 
-    /// What happened since a time, oldest first. A burst of changes is one event.
+    /// The events since a time, oldest first.
     pub(crate) fn events(&self, start: f64) -> Vec<Event<'_>> {
         let mut events: Vec<Event> = Vec::new();
         let samples: Vec<_> = self.since(start).collect();
@@ -132,7 +163,7 @@ impl History {
                 continue;
             }
             match events.last_mut() {
-                Some(last) if !is_gap && !last.is_gap && before.at - last.after.at < BURST => {
+                Some(last) if !is_gap && !last.is_gap && before.at - last.after.at < MERGE_TIME => {
                     last.after = after;
                 }
                 _ => events.push(Event { before, after, is_gap }),
@@ -152,7 +183,8 @@ fn differ(before: &Sample, after: &Sample) -> bool {
     state(before) != state(after) || have_rngs_changed(before, after)
 }
 
-/// Whether an rng came or went. The first one is none: workers hear of it when they start.
+/// Whether the number of rngs changed. A change from or to zero is no event: workers know their rng
+/// after its first response.
 pub(crate) fn have_rngs_changed(before: &Sample, after: &Sample) -> bool {
     before.rngs != after.rngs && before.rngs > 0 && after.rngs > 0
 }

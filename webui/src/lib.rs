@@ -1,16 +1,17 @@
 //! The webui service: the dashboard for browsers, and `/json` for programs.
 //!
-//! In reading order, each using only earlier ones: `poller` reads the store; `rates` measures a
-//! speed; `rngs` and `workers` turn heartbeats into rates; `capacity` says what is possible; `history` has a
-//! sample for each second; `state` is all that is known at one time; `view` turns it into text and
-//! coordinates; `sse` sends it; `publish` does all this each second. `coin` and `assets` are pages
-//! of their own. This file has the routes.
+//! In reading order, each using only earlier ones: `poller` reads the store; `rates` estimates a
+//! rate; `rngs`, `others` and `workers` apply it to heartbeats and counters; `capacity` predicts the
+//! speed and finds the bottleneck; `history` holds samples and events; `metrics` are for Prometheus;
+//! `state` combines these; `coin` describes a coin; `view` renders the state; `sse` streams it;
+//! `publish` is the loop; `assets` are the static files. This file has the routes.
 
 mod assets;
 mod capacity;
 mod coin;
 mod history;
 mod metrics;
+mod others;
 mod poller;
 mod publish;
 mod rates;
@@ -45,7 +46,7 @@ use crate::{
     assets::Assets,
     coin::{Coins, describe, is_hash},
     poller::Poller,
-    publish::{Pages, pages},
+    publish::{Fragments, fragments},
     view::Window,
 };
 
@@ -61,7 +62,7 @@ pub struct Settings {
 #[derive(Clone)]
 struct Webui {
     poller: Poller,
-    pages: Pages,
+    fragments: Fragments,
     coins: Coins,
     assets: Assets,
     metrics: Metrics,
@@ -79,9 +80,9 @@ pub fn router(
     let assets = Assets::new(settings.files.as_deref())?;
     let store = store.with_timeout(poller::RESPONSE_TIMEOUT)?;
     let (poller, read) = Poller::new(store.clone());
-    let (pages, publish) = pages(store.clone(), poller.clone(), metrics.clone())?;
+    let (fragments, publish) = fragments(store.clone(), poller.clone(), metrics.clone())?;
     let webui =
-        Webui { poller, pages, coins: Coins::new(store), assets, metrics, stop: stop.clone() };
+        Webui { poller, fragments, coins: Coins::new(store), assets, metrics, stop: stop.clone() };
     // Requests still need readings after `stop`.
     tokio::spawn(read.in_current_span());
     tokio::spawn(async move { stop.run_until_cancelled(publish).await }.in_current_span());
@@ -123,7 +124,7 @@ async fn coin(State(webui): State<Webui>, hash: Result<Path<String>, PathRejecti
     match webui.coins.read(&hash).await {
         Ok(Some(bytes)) => describe(&hash, &bytes).into_response(),
         Ok(None) => (StatusCode::NOT_FOUND, "There is no such coin.\n").into_response(),
-        Err(error) => unavailable(error.sentence),
+        Err(error) => unavailable(&format!("The coin cannot be read: {}", error.sentence)),
     }
 }
 
@@ -132,13 +133,13 @@ fn unavailable(sentence: &str) -> Response {
 }
 
 async fn index(State(webui): State<Webui>, RawQuery(query): RawQuery) -> Response {
-    let html = webui.pages.of(Window::of(query.as_deref())).borrow().html.clone();
+    let html = webui.fragments.of(Window::of(query.as_deref())).borrow().html.clone();
     let (policy, page) = webui.assets.page(&html).await;
     ([(CONTENT_SECURITY_POLICY, policy)], Html(page)).into_response()
 }
 
 async fn fragment(State(webui): State<Webui>, RawQuery(query): RawQuery) -> Response {
-    let html = webui.pages.of(Window::of(query.as_deref())).borrow().html.clone();
+    let html = webui.fragments.of(Window::of(query.as_deref())).borrow().html.clone();
     let headers = [
         (CONTENT_TYPE, "text/html; charset=utf-8"),
         (CONTENT_SECURITY_POLICY, "default-src 'none'"),
@@ -147,8 +148,8 @@ async fn fragment(State(webui): State<Webui>, RawQuery(query): RawQuery) -> Resp
 }
 
 async fn events(State(webui): State<Webui>, RawQuery(query): RawQuery) -> Response {
-    let pages = webui.pages.of(Window::of(query.as_deref()));
-    sse::stream(pages, &webui.metrics, webui.stop)
+    let fragments = webui.fragments.of(Window::of(query.as_deref()));
+    sse::stream(fragments, &webui.metrics, webui.stop)
 }
 
 async fn asset(State(webui): State<Webui>, request: Request) -> Response {

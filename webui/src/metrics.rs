@@ -14,15 +14,15 @@ pub struct Metrics {
     pub(crate) coins: Number,
     pub(crate) last_reading: Number,
     pub(crate) workers: Number,
-    pub(crate) predicted: Number,
+    pub(crate) capacity: Number,
     pub(crate) event_streams: Gauge,
 }
 
 impl Metrics {
-    /// Registers metrics, which are NaN until the first reading.
+    /// Registers metrics. The values from the store are NaN until the first reading.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        for metric in [&metrics.hashes, &metrics.coins, &metrics.workers, &metrics.predicted] {
+        for metric in [&metrics.hashes, &metrics.coins, &metrics.workers, &metrics.capacity] {
             metric.set(f64::NAN);
         }
         for (name, help, metric) in [
@@ -40,8 +40,8 @@ impl Metrics {
             ),
             (
                 "webui_predicted_hashes_per_second",
-                "Speed that the configured delays of rng and the workers allow; NaN while unknown",
-                &metrics.predicted,
+                "Speed that the configured delays allow; NaN while unknown",
+                &metrics.capacity,
             ),
         ] {
             registry.register(name, help, metric.clone());

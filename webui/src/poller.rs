@@ -32,7 +32,7 @@ pub(crate) type Outcome = Result<Arc<Snapshot>, String>;
 pub(crate) struct Reading {
     /// Readings count up from 1.
     pub(crate) number: u64,
-    /// When it began, in seconds since the Unix epoch.
+    /// When it began, in seconds since the Unix epoch, by the clock of this host.
     pub(crate) now: f64,
     pub(crate) outcome: Outcome,
 }
@@ -80,7 +80,8 @@ async fn run(
         let number = started.fetch_add(1, Ordering::SeqCst) + 1;
         let outcome = call(store.read()).await.map(Arc::new);
         log_change(&mut problem, &outcome);
-        let outcome = outcome.map_err(|error| error.sentence.to_owned());
+        let outcome =
+            outcome.map_err(|error| format!("The counters cannot be read: {}", error.sentence));
         readings.send_replace(Reading { number, now, outcome });
         sleep_until(start + SPACING).await;
     }
@@ -100,11 +101,11 @@ pub(crate) async fn call<T>(
 ) -> Result<T, StoreError> {
     match timeout(TIMEOUT, request).await {
         Ok(result) => result.map_err(|error| StoreError {
-            sentence: "The counters cannot be read: redis is unreachable",
+            sentence: "redis is unreachable",
             cause: format!("{error:#}"),
         }),
         Err(_) => Err(StoreError {
-            sentence: "The counters cannot be read: redis does not respond",
+            sentence: "redis does not respond",
             cause: format!("no response within {TIMEOUT:?}"),
         }),
     }

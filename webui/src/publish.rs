@@ -13,46 +13,47 @@ use crate::{
     Metrics,
     history::Sample,
     poller::{Poller, call},
-    sse::Page,
+    sse::Fragment,
     state::State,
     view::{Window, fragment},
 };
 
-/// The time between two events.
+/// The time between two updates.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// The dashboard with each window.
+/// The latest fragment for each window.
 #[derive(Clone)]
-pub(crate) struct Pages([watch::Receiver<Page>; Window::ALL.len()]);
+pub(crate) struct Fragments([watch::Receiver<Fragment>; Window::ALL.len()]);
 
-impl Pages {
-    /// The pages with this window.
-    pub(crate) fn of(&self, window: Window) -> watch::Receiver<Page> {
+impl Fragments {
+    /// The fragments with this window.
+    pub(crate) fn of(&self, window: Window) -> watch::Receiver<Fragment> {
         self.0[window as usize].clone()
     }
 }
 
-/// The pages, and the task that renders them, which ends with the poller.
-pub(crate) fn pages(
+/// The fragments, and the task that renders them, which ends with the poller.
+pub(crate) fn fragments(
     store: Store,
     poller: Poller,
     metrics: Metrics,
-) -> anyhow::Result<(Pages, impl Future<Output = ()>)> {
+) -> anyhow::Result<(Fragments, impl Future<Output = ()>)> {
     let state = State::new();
     let mut receivers = Vec::new();
     let mut senders = Vec::new();
     for window in Window::ALL {
-        let (sender, receiver) = watch::channel(Page::default().next(fragment(&state, window)?));
+        let (sender, receiver) =
+            watch::channel(Fragment::default().next(fragment(&state, window)?));
         senders.push((window, sender));
         receivers.push(receiver);
     }
     let receivers = receivers.try_into().map_err(|_| anyhow::anyhow!("a window is missing"))?;
-    Ok((Pages(receivers), publish(state, senders, store, poller, metrics)))
+    Ok((Fragments(receivers), publish(state, senders, store, poller, metrics)))
 }
 
 async fn publish(
     mut state: State,
-    pages: Vec<(Window, watch::Sender<Page>)>,
+    fragments: Vec<(Window, watch::Sender<Fragment>)>,
     store: Store,
     poller: Poller,
     metrics: Metrics,
@@ -73,9 +74,9 @@ async fn publish(
             is_recorded = recorded.is_ok();
         }
         state.update(&metrics);
-        for (window, sender) in &pages {
+        for (window, sender) in &fragments {
             match fragment(&state, *window) {
-                Ok(html) => sender.send_modify(|page| *page = page.next(html)),
+                Ok(html) => sender.send_modify(|fragment| *fragment = fragment.next(html)),
                 Err(error) => error!("the dashboard cannot be rendered: {error}"),
             }
         }

@@ -1,15 +1,16 @@
-//! The one estimator of speed: for workers, versions, stages and the total.
+//! Estimates rates from counters: of workers, rngs, stages and the total.
 
 use std::collections::VecDeque;
 
-/// The time over which a rate is measured, in seconds, unless something changed since.
+/// Rates are measured over this time or since the last change, whichever is shorter, in seconds.
 pub(crate) const WINDOW: f64 = 15.0;
-/// The shortest time from which a rate is computed, in seconds: three heartbeats.
+/// The minimum time between the first and the last point, in seconds: three points, one second
+/// apart.
 pub(crate) const MIN_WINDOW: f64 = 1.9;
 /// A larger increase within a second is nonsense.
 const MAX_INCREASE: f64 = 1e12;
 
-/// A counter over the last seconds.
+/// The recent points of a counter.
 #[derive(Default)]
 pub(crate) struct Series {
     /// Time in seconds and count, oldest first.
@@ -52,7 +53,7 @@ impl Series {
         Some((rise / spread).max(0.0))
     }
 
-    /// Whether the counter has not changed.
+    /// Whether the counter has not changed within the window.
     pub(crate) fn is_constant(&self) -> bool {
         self.points.front().map(|(_, count)| count) == self.points.back().map(|(_, count)| count)
     }

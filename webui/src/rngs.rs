@@ -6,7 +6,7 @@ use store::Rng;
 
 use crate::rates::{MIN_WINDOW, Series, WINDOW};
 
-/// An rng is gone if it missed this number of requests, while another one responded.
+/// An rng is gone if this number of responses was expected since its last one, at its last rate.
 const MISSED: f64 = 5.0;
 
 /// What workers reported of each rng since their previous heartbeats.
@@ -23,8 +23,8 @@ impl<'a> Responses<'a> {
             let response = self.0.entry(&rng.name).or_default();
             (response.lanes, response.delay) = (rng.lanes.max(1), rng.delay);
             response.served += rng.served.saturating_sub(before.served);
-            response.queue += rng.queue - before.queue;
-            response.busy += rng.busy - before.busy;
+            response.queue_seconds += rng.queue_seconds - before.queue_seconds;
+            response.busy_seconds += rng.busy_seconds - before.busy_seconds;
         }
     }
 }
@@ -44,8 +44,10 @@ pub(crate) struct Load {
     served: Series,
     queue: Series,
     busy: Series,
-    /// When it last responded, and its rate then.
-    responded: (f64, f64),
+    /// When it last responded, in seconds since the Unix epoch.
+    last_response: f64,
+    /// Responses per second at that time.
+    last_rate: f64,
 }
 
 /// The rates of an rng.
@@ -53,14 +55,14 @@ pub(crate) struct Rates {
     /// Responses per second.
     pub(crate) served: f64,
     /// The share of time that its lanes are occupied, from 0 to 1.
-    pub(crate) busy: f64,
-    /// Requests that wait on average (Little's law).
-    pub(crate) queue: f64,
+    pub(crate) utilisation: f64,
+    /// The mean number of waiting requests, by Little's law.
+    pub(crate) waiting: f64,
 }
 
 impl Rngs {
-    /// Adds what was reported by `now`. Removes rngs that no longer respond if workers make
-    /// progress.
+    /// Adds what was reported by `now`. If workers make progress, removes rngs that stopped
+    /// responding.
     pub(crate) fn add(&mut self, now: f64, Responses(responses): &Responses, progress: bool) {
         for (&name, response) in responses {
             let is_new = !self.loads.contains_key(name);
@@ -70,19 +72,17 @@ impl Rngs {
             let rng = self.loads.entry(name.to_owned()).or_default();
             (rng.lanes, rng.delay) = (response.lanes, response.delay);
             rng.served.add(now, response.served as f64);
-            rng.queue.add(now, response.queue);
-            rng.busy.add(now, response.busy);
+            rng.queue.add(now, response.queue_seconds);
+            rng.busy.add(now, response.busy_seconds);
             if response.served > 0 || is_new {
                 let rate = rng.served.rate(now - WINDOW, MIN_WINDOW);
-                rng.responded = (now, rate.unwrap_or_default());
+                (rng.last_response, rng.last_rate) = (now, rate.unwrap_or_default());
             }
         }
-        let last = self.loads.values().map(|rng| rng.responded.0).fold(0.0, f64::max);
+        let last = self.loads.values().map(|rng| rng.last_response).fold(0.0, f64::max);
         self.loads.retain(|name, rng| {
-            let (responded, rate) = rng.responded;
-            let responds =
-                responses.contains_key(name.as_str()) && (last - responded) * rate < MISSED;
-            responds || !progress
+            let missed = (last - rng.last_response) * rng.last_rate;
+            !progress || (responses.contains_key(name.as_str()) && missed < MISSED)
         });
     }
 
@@ -93,7 +93,7 @@ impl Rngs {
 
     /// How busy all of them are together, from 0 to 1, measured since a time.
     pub(crate) fn utilisation(&self, since: f64) -> Option<f64> {
-        let busy = |rng: &Load| Some(rng.rates(since)?.busy * f64::from(rng.lanes));
+        let busy = |rng: &Load| Some(rng.rates(since)?.utilisation * f64::from(rng.lanes));
         let busy = self.loads.values().map(busy).sum::<Option<f64>>()?;
         Some(busy / self.lanes()).filter(|share| share.is_finite())
     }
@@ -103,7 +103,7 @@ impl Load {
     /// The rates since a time.
     pub(crate) fn rates(&self, since: f64) -> Option<Rates> {
         let rate = |series: &Series| series.rate(since, MIN_WINDOW);
-        let busy = (rate(&self.busy)? / f64::from(self.lanes)).min(1.0);
-        Some(Rates { served: rate(&self.served)?, busy, queue: rate(&self.queue)? })
+        let utilisation = (rate(&self.busy)? / f64::from(self.lanes)).min(1.0);
+        Some(Rates { served: rate(&self.served)?, utilisation, waiting: rate(&self.queue)? })
     }
 }

@@ -13,21 +13,21 @@ use crate::Metrics;
 
 /// One rendering of the dashboard; clones share it.
 #[derive(Clone, Default)]
-pub(crate) struct Page {
-    /// Renderings count up.
+pub(crate) struct Fragment {
+    /// Increases by one with each rendering.
     number: u64,
     pub(crate) html: Arc<str>,
     /// What changed since the previous one.
     patch: Arc<str>,
 }
 
-impl Page {
+impl Fragment {
     #[cfg(test)]
     pub(crate) fn patch(&self) -> &str {
         &self.patch
     }
 
-    /// The page after this one.
+    /// The fragment after this one.
     pub(crate) fn next(&self, html: String) -> Self {
         // Carriage returns cannot be part of an event.
         let html: Arc<str> = html.replace('\r', " ").into();
@@ -36,7 +36,8 @@ impl Page {
     }
 }
 
-/// The lines to replace, from the last to the first: `[[line, removed lines, added line…]…]`.
+/// The lines to replace: `[[index of the first line, number of removed lines, added lines…], …]`,
+/// last change first, so that the indexes stay valid.
 fn patch(old: &str, new: &str) -> Value {
     let (old, new): (Vec<_>, Vec<_>) = (old.split('\n').collect(), new.split('\n').collect());
     let changes = capture_diff_slices(Algorithm::Myers, &old, &new);
@@ -50,23 +51,23 @@ fn patch(old: &str, new: &str) -> Value {
     changes.rev().map(change).collect()
 }
 
-/// Sends the last page at once and then what changes, until the client disconnects or `stop` is
-/// cancelled. A client that missed a page gets a whole one.
+/// Sends the whole fragment at once and then what changes, until the client disconnects or `stop` is
+/// cancelled. A client that missed a change gets a whole fragment.
 pub(crate) fn stream(
-    mut pages: watch::Receiver<Page>,
+    mut fragments: watch::Receiver<Fragment>,
     metrics: &Metrics,
     stop: CancellationToken,
 ) -> Response {
-    pages.mark_changed();
-    let state = (pages, 0, stop, metrics.open_stream());
-    let events = stream::unfold(state, |(mut pages, last, stop, open)| async move {
-        stop.run_until_cancelled(pages.changed()).await?.ok()?;
-        let Page { number, html, patch } = pages.borrow_and_update().clone();
+    fragments.mark_changed();
+    let state = (fragments, 0, stop, metrics.open_stream());
+    let events = stream::unfold(state, |(mut fragments, last, stop, open)| async move {
+        stop.run_until_cancelled(fragments.changed()).await?.ok()?;
+        let Fragment { number, html, patch } = fragments.borrow_and_update().clone();
         let event = match number == last + 1 && last > 0 {
             true => Event::default().event("patch").data(patch),
-            false => Event::default().event("page").data(html),
+            false => Event::default().event("whole").data(html),
         };
-        Some((Ok::<_, Infallible>(event), (pages, number, stop, open)))
+        Some((Ok::<_, Infallible>(event), (fragments, number, stop, open)))
     });
     // Stops nginx from buffering the events.
     ([("x-accel-buffering", "no")], Sse::new(events)).into_response()
@@ -90,22 +91,22 @@ mod tests {
 
     #[test]
     fn a_patch_turns_a_page_into_the_next_one() {
-        let mut page = Page::default();
+        let mut fragment = Fragment::default();
         for html in
             ["a\nb\nc\nd\n", "a\nB\nc\nd\n", "x\na\nc\nd\ne\nf", "", "\n\n", "x\n\u{1f980}\"\\\n"]
         {
-            let next = page.next(html.to_owned());
-            assert_eq!(apply(&page.html, &next.patch), html);
-            page = next;
+            let next = fragment.next(html.to_owned());
+            assert_eq!(apply(&fragment.html, &next.patch), html);
+            fragment = next;
         }
-        let next = page.next(page.html.to_string());
+        let next = fragment.next(fragment.html.to_string());
         assert_eq!(&*next.patch, "[]");
     }
 
     #[test]
     fn a_line_end_in_a_text_does_not_end_the_event() {
-        let page =
-            Page::default().next("redis said:\r\n\r\nevent: evil\rdata: evil\n\n".to_owned());
-        assert!(!page.html.contains('\r'));
+        let fragment =
+            Fragment::default().next("redis said:\r\n\r\nevent: evil\rdata: evil\n\n".to_owned());
+        assert!(!fragment.html.contains('\r'));
     }
 }

@@ -49,12 +49,12 @@ impl State {
         self.snapshot.as_ref().map_or(0.0, |(last, read)| last.now + read.elapsed().as_secs_f64())
     }
 
-    /// The last sample, unless it is older than a few seconds.
+    /// The sample of the last successful reading, also while the store is unreachable.
     pub(crate) fn sample(&self) -> Option<&Sample> {
         self.history.since(self.workers.now - 2.0).next_back()
     }
 
-    /// Takes in a reading, and returns the sample of its second if there is none yet.
+    /// Applies a reading, and returns its sample; none if the reading failed.
     pub(crate) fn add(&mut self, Reading { now, outcome, .. }: Reading) -> Option<Sample> {
         let snapshot = match outcome {
             Ok(snapshot) => snapshot,
@@ -81,7 +81,7 @@ impl State {
             capacity,
             workers: self.workers.runs.len(),
             versions: self.workers.runs.values().map(|run| cut(&run.heartbeat.version)).collect(),
-            failing: self.workers.failing(),
+            failing: self.workers.count_failing(),
             rngs: self.workers.rngs.loads.len(),
             after_outage,
         })
@@ -110,8 +110,8 @@ impl State {
         metrics.last_reading.set(self.last_reading);
         let sample = self.sample().filter(|_| self.unavailable.is_none());
         metrics.workers.set(sample.map_or(f64::NAN, |sample| sample.workers as f64));
-        let limit = sample.and_then(|sample| sample.capacity.limit());
-        metrics.predicted.set(limit.unwrap_or(f64::NAN));
+        let limit = sample.and_then(|sample| sample.capacity.total());
+        metrics.capacity.set(limit.unwrap_or(f64::NAN));
     }
 }
 
@@ -203,8 +203,8 @@ pub(crate) mod tests {
                 (rng.lanes, rng.delay) = (1, Some(0.1));
                 let share = worker.rate / rngs.len() as f64;
                 rng.served += units as u64;
-                rng.busy += 0.1 * share;
-                rng.queue += share * (1.0 / worker.rate - 0.3).max(0.0);
+                rng.busy_seconds += 0.1 * share;
+                rng.queue_seconds += share * (1.0 / worker.rate - 0.3).max(0.0);
             }
             let sleep = 0.1 * worker.rate;
             for stage in [Stage::Pause, Stage::RngDelay, Stage::HasherDelay] {
@@ -216,7 +216,7 @@ pub(crate) mod tests {
                 version: worker.version.clone(),
                 loops: 1,
                 batch: 1,
-                delay: Some(0.1),
+                pause: Some(0.1),
                 hasher_delay: Some(0.1),
                 hashes: worker.done as u64,
                 rngs: worker
@@ -399,12 +399,12 @@ pub(crate) mod tests {
     #[test]
     fn an_unknown_or_missing_delay_gives_no_prediction() {
         let mut world = after(5, 2);
-        world.workers[1].change = |heartbeat| heartbeat.delay = None;
+        world.workers[1].change = |heartbeat| heartbeat.pause = None;
         world.run(1);
         assert_eq!(world.capacity().workers, None);
         for worker in &mut world.workers {
             worker.change = |heartbeat| {
-                (heartbeat.delay, heartbeat.hasher_delay) = (Some(0.0), Some(0.0));
+                (heartbeat.pause, heartbeat.hasher_delay) = (Some(0.0), Some(0.0));
                 heartbeat.rngs.iter_mut().for_each(|rng| rng.delay = Some(0.0));
             };
         }
@@ -448,7 +448,7 @@ pub(crate) mod tests {
         assert_eq!(bottleneck(10), Bottleneck::Rng);
         let mut world = after(20, 10);
         for worker in &mut world.workers[..6] {
-            worker.change = |heartbeat| heartbeat.failing = Some(Part::Hasher);
+            worker.change = |heartbeat| heartbeat.failing_part = Some(Part::Hasher);
         }
         world.run(1);
         assert_eq!(world.state.bottleneck, Bottleneck::Failing(Part::Hasher));
@@ -469,8 +469,11 @@ pub(crate) mod tests {
     #[test]
     fn busy_processors_stay_the_bottleneck_until_they_are_clearly_less_busy() {
         fn fast(heartbeat: &mut Heartbeat) {
-            (heartbeat.delay, heartbeat.hasher_delay) = (Some(0.0), Some(0.0));
-            heartbeat.rngs.iter_mut().for_each(|rng| (rng.delay, rng.busy) = (Some(0.0), 0.0));
+            (heartbeat.pause, heartbeat.hasher_delay) = (Some(0.0), Some(0.0));
+            heartbeat
+                .rngs
+                .iter_mut()
+                .for_each(|rng| (rng.delay, rng.busy_seconds) = (Some(0.0), 0.0));
         }
         let mut world = World::new(2);
         let mut set = |change: fn(&mut Heartbeat)| {
@@ -529,18 +532,22 @@ pub(crate) mod tests {
             let sign = if heartbeat.hashes % 2 == 0 { 1.0 } else { -1.0 };
             heartbeat.hashes = if sign > 0.0 { u64::MAX } else { 0 };
             (heartbeat.loops, heartbeat.batch) = (u16::MAX, u16::MAX);
-            (heartbeat.delay, heartbeat.cpu) = (Some(-1e300 * sign), Some(1e300 * sign));
+            (heartbeat.pause, heartbeat.cpu) = (Some(-1e300 * sign), Some(1e300 * sign));
             heartbeat.stages[Stage::Pause] = f64::MAX * sign;
             let rng =
                 Rng { lanes: 0, served: u64::MAX, delay: Some(sign * 1e-300), ..Rng::default() };
-            heartbeat.rngs.push(Rng { queue: f64::MAX * sign, busy: f64::MIN * sign, ..rng });
+            heartbeat.rngs.push(Rng {
+                queue_seconds: f64::MAX * sign,
+                busy_seconds: f64::MIN * sign,
+                ..rng
+            });
         };
         for _ in 0..20 {
             world.run(1);
             let sample = world.state.sample().unwrap();
             let numbers = [
                 sample.speed(),
-                sample.capacity.limit(),
+                sample.capacity.total(),
                 world.state.workers.rngs.utilisation(world.state.workers.since()),
             ];
             assert!(numbers.into_iter().flatten().all(f64::is_finite), "{numbers:?}");
@@ -562,10 +569,10 @@ pub(crate) mod tests {
         let metrics = Metrics::default();
         world.state.update(&metrics);
         assert_eq!((metrics.workers.get(), metrics.last_reading.get()), (1.0, world.now));
-        assert!((metrics.predicted.get() - 10.0 / 3.0).abs() < 1e-9);
+        assert!((metrics.capacity.get() - 10.0 / 3.0).abs() < 1e-9);
         world.add(Err("redis is unreachable".to_owned()));
         world.state.update(&metrics);
-        assert!(metrics.predicted.get().is_nan() && metrics.workers.get().is_nan());
+        assert!(metrics.capacity.get().is_nan() && metrics.workers.get().is_nan());
     }
 
     #[test]

@@ -5,24 +5,29 @@ use std::{collections::BTreeMap, mem};
 use store::{Heartbeat, Part, Snapshot, Stage, StageTimes, WorkerStatus};
 
 use crate::{
-    rates::{MIN_WINDOW, Series, WINDOW},
+    others::Others,
+    rates::{MIN_WINDOW, Series},
     rngs::{Responses, Rngs},
 };
 
 /// The version of workers that send no heartbeats, and of those beyond the maximum.
 pub(crate) const OTHERS: &str = "";
-/// While members change all the time, rates are those of this last time, in seconds.
-const RESTLESS: f64 = 4.0;
-/// Counts of workers without heartbeats arrive in lumps, so their rate takes longer, in seconds.
-const MIN_COUNTED: f64 = 6.0;
-/// Without any progress for this long, in seconds, the service that loops wait for is failing.
+/// While workers or rngs keep changing, rates are measured over this time, in seconds.
+const CHANGING_WINDOW: f64 = 4.0;
+/// What happened in a longer time between two readings is unknown, in seconds.
+const MAX_PAUSE: f64 = 4.0;
+/// Without progress of any worker for this time, in seconds, or for three times the delays if that
+/// is longer, the service with requests in flight counts as failing.
 const STALLED: f64 = 3.0;
+/// The weight of a new value in the moving average of the CPU utilisation.
+const CPU_WEIGHT: f64 = 0.3;
 
 /// One run of a worker.
 pub(crate) struct Run {
     pub(crate) heartbeat: Heartbeat,
-    /// Which part it cannot reach.
-    pub(crate) failing: Option<Part>,
+    /// The part that it cannot reach.
+    pub(crate) failing_part: Option<Part>,
+    /// When the heartbeat arrived, in seconds since the Unix epoch.
     at: f64,
     hashes: Series,
 }
@@ -30,25 +35,29 @@ pub(crate) struct Run {
 /// All workers with recent heartbeats.
 #[derive(Default)]
 pub(crate) struct Workers {
+    /// The time of the last reading, in seconds since the Unix epoch, as all times here.
     pub(crate) now: f64,
     pub(crate) runs: BTreeMap<String, Run>,
     pub(crate) rngs: Rngs,
-    /// How busy the processors are, from 0 to 1, smoothed.
+    /// The mean CPU utilisation of their hosts, from 0 to 1, as a moving average.
     pub(crate) cpu: Option<f64>,
     hashes: Series,
     stages: [Series; Stage::ALL.len()],
-    /// Work that no heartbeat reports.
-    others: Series,
-    /// The last counters: hashes, and those that our workers added.
-    counted: Option<(u64, u64)>,
-    members: (Vec<(String, Option<Part>)>, Vec<String>),
+    others: Others,
+    members: Members,
     /// When the members last changed.
     changed: f64,
-    /// When the speed was last known.
+    /// When every worker last had a rate since the last change.
     measured: f64,
-    /// When a worker last did something, and when there was one.
+    /// When a worker last completed a unit of work.
     progressed: f64,
-    populated: f64,
+}
+
+/// What a change of the speed may come from: workers, whether they fail, and rngs.
+#[derive(Default, PartialEq)]
+struct Members {
+    workers: Vec<(String, Option<Part>)>,
+    rngs: Vec<String>,
 }
 
 impl Workers {
@@ -59,48 +68,22 @@ impl Workers {
             *self = Self::default();
         }
         let is_first = self.now == 0.0;
-        if snapshot.now - self.now > RESTLESS {
-            // What happened in between is unknown.
+        if snapshot.now - self.now > MAX_PAUSE {
             (self.changed, self.measured) = (snapshot.now, snapshot.now);
         }
         self.now = snapshot.now;
-        let (mut done, mut stages) = (0.0, StageTimes::default());
-        let mut responses = Responses::default();
-        let mut runs = mem::take(&mut self.runs);
-        for WorkerStatus { run, at, heartbeat } in &snapshot.workers {
-            // A counter that decreases means the worker restarted.
-            let known = runs.remove(run).filter(|known| known.heartbeat.hashes <= heartbeat.hashes);
-            let mut state = known.unwrap_or_else(|| Run::new(heartbeat.clone()));
-            let before = mem::replace(&mut state.heartbeat, heartbeat.clone());
-            let increase = (heartbeat.hashes - before.hashes) as f64;
-            if state.at != *at {
-                state.hashes.add(*at, increase);
-            }
-            state.at = *at;
-            done += increase;
-            for stage in Stage::ALL {
-                stages[stage] += heartbeat.stages[stage] - before.stages[stage];
-            }
-            responses.add(&before.rngs, &heartbeat.rngs);
-            self.runs.insert(run.clone(), state);
-        }
-        self.hashes.add(self.now, done);
-        for stage in Stage::ALL {
-            self.stages[stage as usize].add(self.now, stages[stage]);
-        }
+        let (done, responses) = self.add_heartbeats(&snapshot.workers);
         if done > 0.0 || is_first || self.runs.is_empty() {
             self.progressed = self.now;
         }
         // Without progress, nothing new is known about the rngs.
         self.rngs.add(self.now, &responses, self.progressed == self.now);
-        self.add_failures();
-        self.add_counters(snapshot);
-        let cpus: Vec<f64> = self.runs.values().filter_map(|run| run.heartbeat.cpu).collect();
-        let mean = cpus.iter().sum::<f64>() / cpus.len() as f64;
-        self.cpu = (!cpus.is_empty()).then(|| self.cpu.map_or(mean, |cpu| 0.7 * cpu + 0.3 * mean));
-
-        let runs = self.runs.iter().map(|(run, state)| (run.clone(), state.failing)).collect();
-        let members = (runs, self.rngs.loads.keys().cloned().collect());
+        self.others.add(snapshot);
+        self.update_failing_parts();
+        self.update_cpu();
+        let workers = self.runs.iter().map(|(run, worker)| (run.clone(), worker.failing_part));
+        let members =
+            Members { workers: workers.collect(), rngs: self.rngs.loads.keys().cloned().collect() };
         if self.members != members {
             (self.members, self.changed) = (members, self.now);
         }
@@ -109,49 +92,75 @@ impl Workers {
         }
     }
 
-    /// Decides which part each worker cannot reach.
-    fn add_failures(&mut self) {
-        let sleeps = self.runs.values().map(|run| run.heartbeat.delay.unwrap_or_default());
+    /// Returns the units of work that were done since the last heartbeats, and the responses of
+    /// rngs.
+    fn add_heartbeats<'a>(&mut self, workers: &'a [WorkerStatus]) -> (f64, Responses<'a>) {
+        let (mut done, mut stages) = (0.0, StageTimes::default());
+        let mut responses = Responses::default();
+        let mut previous = mem::take(&mut self.runs);
+        for WorkerStatus { run, at, heartbeat } in workers {
+            // A counter that decreases means the worker restarted.
+            let known = previous.remove(run);
+            let known = known.filter(|known| known.heartbeat.hashes <= heartbeat.hashes);
+            let mut worker = known.unwrap_or_else(|| Run::new(heartbeat.clone()));
+            let before = mem::replace(&mut worker.heartbeat, heartbeat.clone());
+            let increase = (heartbeat.hashes - before.hashes) as f64;
+            if worker.at != *at {
+                worker.hashes.add(*at, increase);
+            }
+            worker.at = *at;
+            done += increase;
+            for stage in Stage::ALL {
+                stages[stage] += heartbeat.stages[stage] - before.stages[stage];
+            }
+            responses.add(&before.rngs, &heartbeat.rngs);
+            self.runs.insert(run.clone(), worker);
+        }
+        self.hashes.add(self.now, done);
+        for stage in Stage::ALL {
+            self.stages[stage as usize].add(self.now, stages[stage]);
+        }
+        (done, responses)
+    }
+
+    fn update_failing_parts(&mut self) {
+        let pauses = self.runs.values().map(|run| run.heartbeat.pause.unwrap_or_default());
+        let hashers = self.runs.values().filter_map(|run| run.heartbeat.hasher_delay);
         let delays = self.rngs.loads.values().filter_map(|rng| rng.delay);
-        let longest = sleeps.fold(0.0, f64::max) + delays.fold(0.0, f64::max);
+        let longest =
+            pauses.fold(0.0, f64::max) + hashers.fold(0.0, f64::max) + delays.fold(0.0, f64::max);
         let is_stalled = self.now - self.progressed > STALLED.max(3.0 * longest);
         for run in self.runs.values_mut() {
-            let Heartbeat { awaiting_rng, awaiting_hasher, failing, .. } = run.heartbeat;
-            run.failing = match (awaiting_rng, awaiting_hasher) {
-                _ if failing.is_some() || !is_stalled => failing,
-                (_, 1..) => Some(Part::Hasher),
-                (1.., _) => Some(Part::Rng),
-                (0, 0) => None,
+            let heartbeat = &run.heartbeat;
+            run.failing_part = if heartbeat.failing_part.is_some() || !is_stalled {
+                heartbeat.failing_part
+            } else if heartbeat.awaiting_hasher > 0 {
+                // Without hasher, some loops may still wait for rng.
+                Some(Part::Hasher)
+            } else {
+                (heartbeat.awaiting_rng > 0).then_some(Part::Rng)
             };
         }
     }
 
-    fn add_counters(&mut self, snapshot: &Snapshot) {
-        if !self.runs.is_empty() {
-            self.populated = self.now;
-        }
-        let counted = snapshot.hashes().zip(snapshot.added);
-        let unreported =
-            counted.zip(self.counted).map(|((hashes, added), (hashes_before, before))| {
-                // Heartbeats may be missing although workers add their hashes.
-                let is_empty = self.now - self.populated > RESTLESS;
-                let added = if is_empty { 0 } else { added.saturating_sub(before) };
-                hashes.checked_sub(hashes_before).map(|hashes| hashes.saturating_sub(added))
-            });
-        self.counted = counted;
-        match unreported {
-            Some(None) => self.others = Series::default(),
-            unreported => self.others.add(self.now, unreported.flatten().unwrap_or(0) as f64),
-        }
+    fn update_cpu(&mut self) {
+        let values: Vec<f64> = self.runs.values().filter_map(|run| run.heartbeat.cpu).collect();
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        let average = self.cpu.map_or(mean, |cpu| cpu + CPU_WEIGHT * (mean - cpu));
+        self.cpu = Some(average.clamp(0.0, 1.0)).filter(|cpu| cpu.is_finite());
     }
 
-    /// From when on rates are measured: since the last change.
+    /// The time from which on rates are measured: the last change.
     pub(crate) fn since(&self) -> f64 {
-        if self.is_restless() { self.changed.min(self.now - RESTLESS) } else { self.changed }
+        if self.keeps_changing() {
+            self.changed.min(self.now - CHANGING_WINDOW)
+        } else {
+            self.changed
+        }
     }
 
-    fn is_restless(&self) -> bool {
-        self.now - self.measured > RESTLESS
+    fn keeps_changing(&self) -> bool {
+        self.now - self.measured > CHANGING_WINDOW
     }
 
     /// Hashes per second by version, others included; none while they are being measured.
@@ -160,19 +169,15 @@ impl Workers {
         for run in self.runs.values() {
             let speed = match self.speed(run) {
                 // A worker that has just started does not hide the others.
-                None if self.is_restless() => 0.0,
+                None if self.keeps_changing() => 0.0,
                 speed => speed?,
             };
-            // Older workers count theirs as others do.
-            if run.heartbeat.delay.is_some() {
+            // The work of older workers, without a pause in their heartbeats, is that of others.
+            if run.heartbeat.pause.is_some() {
                 *speeds.entry(run.heartbeat.version.as_str()).or_default() += speed;
             }
         }
-        let others = match self.others.is_constant() {
-            true if self.runs.is_empty() && self.counted.is_none() => return None,
-            true => 0.0,
-            false => self.others.rate(self.now - WINDOW, MIN_COUNTED)?,
-        };
+        let others = self.others.rate(self.now)?;
         if others > 0.0 {
             *speeds.entry(OTHERS).or_default() += others;
         }
@@ -195,9 +200,9 @@ impl Workers {
     }
 
     /// The number of workers that cannot reach each part.
-    pub(crate) fn failing(&self) -> BTreeMap<Part, usize> {
+    pub(crate) fn count_failing(&self) -> BTreeMap<Part, usize> {
         let mut failing = BTreeMap::new();
-        for part in self.runs.values().filter_map(|run| run.failing) {
+        for part in self.runs.values().filter_map(|run| run.failing_part) {
             *failing.entry(part).or_default() += 1;
         }
         failing
@@ -206,6 +211,6 @@ impl Workers {
 
 impl Run {
     fn new(heartbeat: Heartbeat) -> Self {
-        Self { heartbeat, failing: None, at: f64::MIN, hashes: Series::default() }
+        Self { heartbeat, failing_part: None, at: f64::MIN, hashes: Series::default() }
     }
 }

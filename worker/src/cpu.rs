@@ -1,4 +1,4 @@
-//! How busy the processors of this host are. In a container, those of the whole node.
+//! The CPU utilisation of this host; in a container, of the whole node.
 
 use std::fs;
 
@@ -32,7 +32,7 @@ impl Times {
     /// Source: proc_stat(5), <https://man7.org/linux/man-pages/man5/proc_stat.5.html>.
     fn parse(stat: &str) -> Option<Self> {
         let fields = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
-        // The fields after the eighth, time of guests, are part of the first ones.
+        // The time of guests, after the eighth field, is part of the first two.
         let times: Vec<f64> = fields.take(8).map_while(|field| field.parse().ok()).collect();
         let idle = times.get(3)? + times.get(4)?;
         Some(Self { idle, total: times.iter().sum() })
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_that_waits_for_a_disk_counts_as_idle() {
+    fn iowait_counts_as_idle() {
         let times = Times::parse("cpu  10 20 30 40 50 1 2 3 99 99\ncpu0 1 2 3\n").unwrap();
         assert_eq!((times.idle, times.total), (90.0, 156.0));
         for invalid in ["", "cpu  1 2 3", "intr 1 2 3 4 5"] {

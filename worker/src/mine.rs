@@ -208,7 +208,8 @@ impl<T: Transport> Worker<T> {
     }
 
     async fn random_bytes(&self, unit: &mut Unit) -> Result<Bytes, RequestError> {
-        let (started, _awaiting) = (Instant::now(), self.stats.await_response(Peer::Rng));
+        let _in_flight = self.stats.await_response(Peer::Rng);
+        let started = Instant::now();
         let response = self.endpoints.random_bytes(&self.transport).await?;
         unit.add_request(Peer::Rng, started.elapsed(), response.timing);
         if let Some(served_by) = response.served_by {
@@ -218,7 +219,8 @@ impl<T: Transport> Worker<T> {
     }
 
     async fn hash(&self, bytes: Bytes, unit: &mut Unit) -> Result<Hashes, RequestError> {
-        let (started, _awaiting) = (Instant::now(), self.stats.await_response(Peer::Hasher));
+        let _in_flight = self.stats.await_response(Peer::Hasher);
+        let started = Instant::now();
         let response = self.endpoints.hash(&self.transport, bytes).await?;
         unit.add_request(Peer::Hasher, started.elapsed(), response.timing);
         self.stats.set_hasher_delay(response.served_by.and_then(|served_by| served_by.delay));

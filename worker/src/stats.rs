@@ -88,7 +88,7 @@ impl Stats {
 
     /// Adds a response of an rng.
     pub(crate) fn add_rng(&self, served_by: ServedBy, timing: Option<ServerTiming>) {
-        let ServedBy { host, lanes: Some(lanes), delay } = served_by else { return };
+        let ServedBy { host, lanes, delay: configured_delay } = served_by;
         let rngs = &mut self.state().rngs;
         if !rngs.contains_key(&host) && rngs.len() < MAX_RNGS {
             let rng = Rng { name: host.clone(), ..Rng::default() };
@@ -96,11 +96,12 @@ impl Stats {
         }
         let Some((rng, seen)) = rngs.get_mut(&host) else { return };
         *seen = Instant::now();
-        (rng.lanes, rng.delay) = (lanes, delay.map(|delay| delay.as_secs_f64()));
+        rng.lanes = lanes.unwrap_or_default();
+        rng.delay = configured_delay.map(|delay| delay.as_secs_f64());
         rng.served += 1;
         let ServerTiming { queue, delay, work } = timing.unwrap_or_default();
-        rng.queue += queue.as_secs_f64();
-        rng.busy += (delay + work).as_secs_f64();
+        rng.queue_seconds += queue.as_secs_f64();
+        rng.busy_seconds += (delay + work).as_secs_f64();
     }
 
     /// Remembers the configured delay of hasher.
@@ -113,6 +114,7 @@ impl Stats {
         let part = match error.downcast_ref::<RequestError>().map(|error| error.peer) {
             Some(Peer::Rng) => Part::Rng,
             Some(Peer::Hasher) => Part::Hasher,
+            // All other errors come from the store.
             None => Part::Redis,
         };
         self.state().last_error = Some((part, format!("{error:#}")));
@@ -129,7 +131,7 @@ impl Stats {
             version: self.version.clone(),
             loops: settings.concurrency.get(),
             batch: settings.batch.get(),
-            delay: Some(settings.delay.as_secs_f64()),
+            pause: Some(settings.delay.as_secs_f64()),
             hasher_delay: state.hasher_delay.map(|delay| delay.as_secs_f64()),
             hashes: totals.hashes,
             coins: totals.coins,
@@ -139,7 +141,7 @@ impl Stats {
             awaiting_hasher,
             cpu: state.cpu.usage(),
             last_error: state.last_error.as_ref().map(|(_, error)| error.clone()),
-            failing: state.last_error.as_ref().map(|(part, _)| *part),
+            failing_part: state.last_error.as_ref().map(|(part, _)| *part),
         }
     }
 

@@ -3,22 +3,22 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    history::{Event, GAP, Sample},
+    history::{BandKey, Event, GAP, Sample},
     state::State,
-    view::{events::describe, text::rate, window::Window},
+    view::{
+        events::describe,
+        plot::{Path, Plot},
+        text::decimal,
+        window::Window,
+    },
 };
 
-/// The number of points of a curve; limits the size of the page.
-const POINTS: u64 = 150;
-/// How far the curve may rise above the top gridline, so that jitter does not change the scale.
-const HEADROOM: f64 = 1.04;
-/// The capacity is drawn if it is below this multiple of the highest speed.
+/// The maximum number of points of a curve; limits the size of the page.
+const MAX_POINTS: u64 = 150;
+/// A capacity above this multiple of the highest speed does not affect the scale.
 const NEAR: f64 = 2.0;
 /// Labels of marks that are closer than this, in percent of the width, would overlap.
 const LABEL_WIDTH: f64 = 11.0;
-/// x of a path is the second within this time and the one before, so that most of a path stays the
-/// same from second to second.
-const ORIGIN_STEP: u64 = 3600;
 
 /// The speed of one version, stacked on the previous ones.
 pub(crate) struct Band {
@@ -27,7 +27,8 @@ pub(crate) struct Band {
     pub(crate) name: String,
     /// The newest speed; none if the version is gone.
     pub(crate) speed: Option<String>,
-    /// The top edge where the version has a speed.
+    /// The top edge where the version has a speed; of the lowest band all of it, because there must
+    /// be a line where the total is zero.
     pub(crate) line: Path,
     /// The whole top edge, closed along the bottom of the chart.
     pub(crate) area: Path,
@@ -42,206 +43,146 @@ pub(crate) struct Mark {
     pub(crate) label: String,
 }
 
-/// The chart as the template draws it. Paths are in a box of a unit per second by 1000 units.
+/// The newest point.
+pub(crate) struct End {
+    /// In percent from the left, and from the top.
+    pub(crate) left: f64,
+    pub(crate) top: f64,
+    pub(crate) colour: u8,
+}
+
+/// The chart as the template draws it.
 pub(crate) struct Chart {
-    pub(crate) span: f64,
+    pub(crate) plot: Plot,
     /// x of the left edge.
     pub(crate) start: f64,
-    /// Seconds since the Unix epoch at x = 0.
-    pub(crate) origin: u64,
     /// From bottom to top.
     pub(crate) bands: Vec<Band>,
     pub(crate) capacity: Path,
     /// The gridlines: percent from the top, and label.
     pub(crate) ticks: Vec<(f64, String)>,
-    /// The newest point, in percent from the left and the top, and its colour.
-    pub(crate) end: Option<(f64, f64, u8)>,
+    pub(crate) end: Option<End>,
     pub(crate) highest: Option<String>,
     pub(crate) marks: Vec<Mark>,
     /// One JSON array per point: second, capacity, and the speed of each band.
     pub(crate) series: Vec<String>,
 }
 
-/// A path with one command or point per line.
-#[derive(Default)]
-pub(crate) struct Path(String);
-
-impl Path {
-    fn push(&mut self, command: &str, x: f64, y: f64) {
-        self.0 += &format!("{command}{x:.0} {y:.0}\n");
-    }
-
-    pub(crate) fn text(&self) -> &str {
-        &self.0
-    }
-}
-
 impl Chart {
     pub(crate) fn new(state: &State, events: &[Event], window: Window, now: f64) -> Self {
-        let (span, step) = (window.seconds(), (window.seconds() as u64 / POINTS).max(1));
-        let origin = (now as u64 / ORIGIN_STEP).saturating_sub(1) * ORIGIN_STEP;
+        let span = window.seconds();
+        let step = (span as u64 / MAX_POINTS).max(1);
         // From the start of a step, so that its first sample stays the first.
         let start = (now - span).max(0.0) as u64 / step * step;
-        let samples: Vec<_> = state.history.since(start as f64).collect();
-        let measured = samples.iter().copied().filter(|sample| sample.speeds.is_some());
-        let measured: Vec<_> = measured.collect();
+        let samples: Vec<&Sample> = state.history.since(start as f64).collect();
+        let measured: Vec<&Sample> =
+            samples.iter().copied().filter(|sample| sample.speeds.is_some()).collect();
+        let last = measured.last().copied();
         let segments: Vec<Vec<&Sample>> =
             measured.chunk_by(|a, b| b.at - a.at <= GAP).map(|part| thinned(part, step)).collect();
-        let drawn = || segments.iter().flatten().copied();
-        let highest = drawn().filter_map(Sample::speed).reduce(f64::max);
-        let limits = samples.iter().filter_map(|sample| sample.capacity.limit());
-        let limit = limits.filter(|limit| highest.is_some_and(|high| *limit < NEAR * high));
-        let (tick, ticks) = scale(limit.fold(highest.unwrap_or_default(), f64::max));
-        let top = tick * ticks;
+        let drawn = segments.concat();
 
-        let x = |at: f64| at.floor() - origin as f64;
-        let left = |at: f64| 100.0 - (now - at) / span * 100.0;
-        let y = |rate: f64| 1000.0 - rate / top * 1000.0;
-        let bands: BTreeSet<(u8, &str)> = drawn().flat_map(versions).collect();
-        let bands: Vec<_> = bands.into_iter().collect();
-        let last = measured.last().copied();
-        let below = |sample: &Sample, band: &(u8, &str)| {
-            let speeds = sample.speeds.iter().flatten();
-            let stacked = speeds.filter(|speed| (speed.colour, speed.version.as_str()) <= *band);
-            stacked.map(|speed| speed.rate).sum::<f64>()
-        };
-        let band = |(number, band): (usize, &(u8, &str))| {
-            let (mut line, mut area) = (Path::default(), Path::default());
-            for segment in &segments {
-                let visible =
-                    |sample: &&Sample| number == 0 || versions(sample).any(|v| v == *band);
-                for piece in segment.chunk_by(|a, b| visible(a) == visible(b)) {
-                    for (i, sample) in piece.iter().enumerate().filter(|_| visible(&piece[0])) {
-                        line.push(
-                            if i == 0 { "M" } else { "" },
-                            x(sample.at),
-                            y(below(sample, band)),
-                        );
-                    }
-                }
-                let (first, end) = (segment[0], segment[segment.len() - 1]);
-                area.push("M", x(first.at), 1000.0);
-                segment.iter().for_each(|at| area.push("", x(at.at), y(below(at, band))));
-                area.push("", x(end.at), 1000.0);
-            }
-            let speed = last.filter(|last| versions(last).any(|version| version == *band));
-            let speed = speed.map(|last| rate(share(last, band)));
-            Band { colour: band.0, name: band.1.to_owned(), speed, line, area }
-        };
-        let capacity = steps(&samples, x, |limit| (limit <= top).then(|| y(limit)));
-        let point = |sample: &Sample| {
-            let limit =
-                sample.capacity.limit().map_or("null".to_owned(), |limit| format!("{limit:.2}"));
-            let speeds = bands.iter().map(|band| format!(",{:.2}", share(sample, band)));
-            format!("[{},{limit}{}]", sample.at as u64, speeds.collect::<String>())
-        };
-        // A last point within a step is drawn, but it is no data, because it will be gone.
-        let series = segments.iter().flat_map(|segment| {
-            let stays =
-                |i: &usize| *i == 0 || slot(segment[i - 1], step) != slot(segment[*i], step);
-            (0..segment.len()).filter(stays).map(|i| point(segment[i]))
+        let highest = drawn.iter().filter_map(|sample| sample.speed()).reduce(f64::max);
+        let capacities = samples.iter().filter_map(|sample| sample.capacity.total());
+        let near = capacities.filter(|total| highest.is_some_and(|high| *total < NEAR * high));
+        let plot = Plot::new(now, span, near.fold(highest.unwrap_or_default(), f64::max));
+
+        let keys: BTreeSet<BandKey> = drawn.iter().flat_map(|sample| sample.bands()).collect();
+        let bands = keys.iter().enumerate();
+        let end = last.and_then(|last| {
+            let colour = last.bands().map(|(colour, _)| colour).max().unwrap_or_default();
+            Some(End { left: plot.left(last.at), top: plot.y(last.speed()?) / 10.0, colour })
         });
+        let mut ticks = plot.ticks();
+        if highest.is_none() {
+            // Without a speed there is no scale, only the bottom line.
+            ticks.truncate(1);
+        }
         Self {
-            span,
-            start: now.floor() - origin as f64 - span,
-            origin,
-            capacity,
-            ticks: (0..=if highest.is_some() { ticks as u32 } else { 0 })
-                .map(|i| (y(f64::from(i) * tick) / 10.0, compact(f64::from(i) * tick)))
-                .collect(),
-            end: last.and_then(|last| {
-                let colour = versions(last).map(|(colour, _)| colour).max().unwrap_or_default();
-                Some((left(last.at).min(100.0), y(last.speed()?) / 10.0, colour))
-            }),
-            highest: highest.map(rate),
-            marks: marks(events, |at| (x(at), left(at))),
-            series: series.collect(),
-            bands: bands.iter().enumerate().map(band).collect(),
+            start: plot.x(now) - span,
+            bands: bands.map(|(i, key)| Band::new(key, i == 0, &segments, last, &plot)).collect(),
+            capacity: plot.capacity(&samples),
+            ticks,
+            end,
+            highest: highest.map(decimal),
+            marks: marks(events, &plot),
+            series: segments.iter().flat_map(|segment| series(segment, &keys, step)).collect(),
+            plot,
         }
     }
 }
 
-/// Colour and name of the versions that work.
-fn versions(sample: &Sample) -> impl Iterator<Item = (u8, &str)> {
-    let speeds = sample.speeds.iter().flatten();
-    speeds.map(|speed| (speed.colour, speed.version.as_str()))
+impl Band {
+    fn new(
+        key: &BandKey,
+        is_lowest: bool,
+        segments: &[Vec<&Sample>],
+        last: Option<&Sample>,
+        plot: &Plot,
+    ) -> Self {
+        let (mut line, mut area) = (Path::default(), Path::default());
+        let is_visible = |sample: &&Sample| is_lowest || sample.bands().any(|other| other == *key);
+        for segment in segments {
+            let edge = |sample: &Sample| (plot.x(sample.at), plot.y(sample.stacked_rate(key)));
+            for piece in segment.chunk_by(|a, b| is_visible(a) == is_visible(b)) {
+                if is_visible(&piece[0]) {
+                    for (i, sample) in piece.iter().enumerate() {
+                        let (x, y) = edge(sample);
+                        line.push(if i == 0 { "M" } else { "" }, x, y);
+                    }
+                }
+            }
+            let (first, end) = (segment[0], segment[segment.len() - 1]);
+            area.push("M", plot.x(first.at), 1000.0);
+            for sample in segment {
+                let (x, y) = edge(sample);
+                area.push("", x, y);
+            }
+            area.push("", plot.x(end.at), 1000.0);
+        }
+        let speed = last.and_then(|last| last.rate(key)).map(decimal);
+        Self { colour: key.0, name: key.1.to_owned(), speed, line, area }
+    }
 }
 
-fn share(sample: &Sample, band: &(u8, &str)) -> f64 {
-    let mut speeds = sample.speeds.iter().flatten();
-    speeds
-        .find(|speed| (speed.colour, speed.version.as_str()) == *band)
-        .map_or(0.0, |speed| speed.rate)
+/// Whether a sample is the first one of its step, by the clock.
+fn starts_step(segment: &[&Sample], i: usize, step: u64) -> bool {
+    let slot = |i: usize| segment[i].at as u64 / step;
+    i == 0 || slot(i - 1) != slot(i)
 }
 
-/// The step that a sample is in.
-fn slot(sample: &Sample, step: u64) -> u64 {
-    sample.at as u64 / step
-}
-
-/// The first sample of each step, by the clock, so that a new sample changes no other point; and
-/// the last one.
+/// The first sample of each step, so that a new sample changes no other point; and the last one.
 fn thinned<'a>(segment: &[&'a Sample], step: u64) -> Vec<&'a Sample> {
     let last = segment.len() - 1;
-    let starts = |i: usize| i == 0 || slot(segment[i - 1], step) != slot(segment[i], step);
-    (0..segment.len()).filter(|i| *i == last || starts(*i)).map(|i| segment[i]).collect()
+    let keeps = |i: &usize| *i == last || starts_step(segment, *i, step);
+    (0..segment.len()).filter(keeps).map(|i| segment[i]).collect()
 }
 
-/// The capacity as a stepped line, with a point where it changes.
-fn steps(samples: &[&Sample], x: impl Fn(f64) -> f64, y: impl Fn(f64) -> Option<f64>) -> Path {
-    let mut path = Path::default();
-    let height = |sample: &Sample| sample.capacity.limit().and_then(&y);
-    for segment in samples.chunk_by(|a, b| b.at - a.at <= GAP) {
-        for piece in segment.chunk_by(|a, b| height(a).is_some() == height(b).is_some()) {
-            let mut at = None;
-            for sample in piece {
-                let Some(y) = height(sample).map(f64::round) else { break };
-                match at.replace(y) {
-                    None => path.push("M", x(sample.at), y),
-                    Some(before) if before != y => {
-                        path.push("", x(sample.at), before);
-                        path.push("", x(sample.at), y);
-                    }
-                    Some(_) => {}
-                }
-            }
-            if let (Some(y), Some(last)) = (at, piece.last()) {
-                path.push("", x(last.at), y);
-            }
-        }
-    }
-    path
+/// The data of a thinned segment. A last sample within a step is drawn but is not part of the data,
+/// because the next sample replaces it.
+fn series(segment: &[&Sample], keys: &BTreeSet<BandKey>, step: u64) -> Vec<String> {
+    let point = |sample: &Sample| {
+        let capacity = sample.capacity.total();
+        let capacity = capacity.map_or("null".to_owned(), |capacity| format!("{capacity:.2}"));
+        let rates = keys.iter().map(|key| sample.rate(key).unwrap_or_default());
+        let rates: String = rates.map(|rate| format!(",{rate:.2}")).collect();
+        format!("[{},{capacity}{rates}]", sample.at as u64)
+    };
+    let indexes = (0..segment.len()).filter(|i| starts_step(segment, *i, step));
+    indexes.map(|i| point(segment[i])).collect()
 }
 
-/// The marks of events; newer ones get a label first.
-fn marks(events: &[Event], place: impl Fn(f64) -> (f64, f64)) -> Vec<Mark> {
-    let mut free = 100.0 + LABEL_WIDTH;
+/// The marks of events, newest first; a label needs room to the newer ones.
+fn marks(events: &[Event], plot: &Plot) -> Vec<Mark> {
+    let mut last_label = 100.0 + LABEL_WIDTH;
     let mark = |event: &Event| {
-        let (x, left) = place(event.after.at);
-        let has_room = left < free - LABEL_WIDTH;
-        free = if has_room { left } else { free };
-        let label = if has_room { describe(event).0 } else { String::new() };
-        Mark { x, left, label }
+        let left = plot.left(event.after.at);
+        let has_room = left < last_label - LABEL_WIDTH;
+        let label = if has_room { describe(event).label } else { String::new() };
+        last_label = if has_room { left } else { last_label };
+        Mark { x: plot.x(event.after.at), left, label }
     };
     events.iter().rev().map(mark).collect()
-}
-
-/// A round step, and the number of steps (at most four) that reach `high`.
-fn scale(high: f64) -> (f64, f64) {
-    let high = (high / HEADROOM).max(1.0);
-    let unit = 10f64.powf((high / 4.0).log10().floor());
-    let mut steps = [1.0, 2.0, 2.5, 5.0].into_iter().map(|round| round * unit);
-    let step = steps.find(|step| step * 4.0 >= high).unwrap_or(10.0 * unit);
-    (step, (high / step).ceil().min(4.0))
-}
-
-/// A short label for an axis.
-fn compact(value: f64) -> String {
-    match value {
-        1e6.. => format!("{}M", value / 1e6),
-        1e3.. => format!("{}k", value / 1e3),
-        _ => value.to_string(),
-    }
 }
 
 #[cfg(test)]
@@ -320,7 +261,7 @@ mod tests {
                 }
                 areas = chart.bands[0].area.0.clone();
             }
-            assert!(seen.len() > 10 && areas.lines().count() <= POINTS as usize + 4);
+            assert!(seen.len() > 10 && areas.lines().count() <= MAX_POINTS as usize + 4);
         }
     }
 
@@ -334,14 +275,14 @@ mod tests {
         assert_eq!(names, ["v0.1", "v0.2"]);
         let total = levels(&chart, pieces(&chart.bands[1].line).last().unwrap());
         assert!(total.iter().all(|level| (9.4..10.8).contains(level)), "{total:?}");
-        assert_eq!(chart.end.unwrap().2, 1);
+        assert_eq!(chart.end.unwrap().colour, 1);
 
         world.workers.pop();
         world.run(60);
         let chart = drawn(&world, Window::Five);
         let end = |band: &Band| pieces(&band.line).last().unwrap().last().unwrap().0;
         assert!(end(&chart.bands[1]) < end(&chart.bands[0]) - 50.0);
-        assert_eq!((chart.bands[1].speed.as_deref(), chart.end.unwrap().2), (None, 0));
+        assert_eq!((chart.bands[1].speed.as_deref(), chart.end.unwrap().colour), (None, 0));
         assert!(chart.bands[0].speed.is_some());
     }
 
@@ -386,21 +327,5 @@ mod tests {
         assert!(places.len() > 3 && chart.marks.len() == 18, "{places:?}");
         assert!(places.windows(2).all(|pair| pair[0] - pair[1] > LABEL_WIDTH), "{places:?}");
         assert_eq!(chart.marks[0].label, "19 workers");
-    }
-
-    #[test]
-    fn scales_are_round() {
-        let labels = |high| {
-            let (step, steps) = scale(high);
-            let labels = (0..=steps as u32).map(|i| compact(f64::from(i) * step));
-            labels.collect::<Vec<_>>().join(" ")
-        };
-        assert_eq!(labels(0.0), "0 0.25 0.5 0.75 1");
-        assert_eq!(labels(3.4), "0 1 2 3 4");
-        assert_eq!(labels(6.6), "0 2 4 6 8");
-        assert_eq!(labels(10.1), "0 2.5 5 7.5 10");
-        assert_eq!(labels(19.6), "0 5 10 15 20");
-        assert_eq!(labels(1_100.0), "0 500 1k 1.5k");
-        assert_eq!(labels(2_400_000.0), "0 1M 2M 3M");
     }
 }

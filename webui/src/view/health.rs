@@ -5,17 +5,17 @@ use store::Part;
 use crate::{
     history::Sample,
     state::State,
-    view::text::{count, span},
+    view::text::{duration, plural},
 };
 
-/// A part of the application.
+/// The health of one part of the application.
 pub(crate) struct Health {
     /// Class: ok, partly, down or unknown.
     pub(crate) class: &'static str,
     pub(crate) name: String,
     pub(crate) text: String,
-    /// For how long; empty if unknown.
-    pub(crate) since: String,
+    /// How long it has been so; empty if unknown.
+    pub(crate) duration: String,
 }
 
 /// The health of rng, hasher, redis and the workers.
@@ -23,7 +23,7 @@ pub(crate) fn health(state: &State, now: f64) -> [Health; 4] {
     [
         peer(state, now, Part::Rng, |sample| match sample.rngs {
             0 | 1 => "rng".to_owned(),
-            number => count(number, "rng"),
+            number => plural(number, "rng"),
         }),
         peer(state, now, Part::Hasher, |_| "hasher".to_owned()),
         redis(state, now),
@@ -31,7 +31,7 @@ pub(crate) fn health(state: &State, now: f64) -> [Health; 4] {
     ]
 }
 
-/// The last sample, unless what it says is unknown by now.
+/// The last sample; none while redis cannot be read.
 fn fresh(state: &State) -> Option<&Sample> {
     state.sample().filter(|_| state.unavailable.is_none())
 }
@@ -41,13 +41,17 @@ fn since<T: PartialEq>(state: &State, now: f64, of: impl Fn(&Sample) -> T) -> St
     let mut samples = state.history.since(0.0).rev();
     let Some(last) = samples.next() else { return String::new() };
     let first = samples.take_while(|sample| of(sample) == of(last)).last().unwrap_or(last);
-    span(now - first.at)
+    duration(now - first.at)
 }
 
 /// A service that the workers report.
 fn peer(state: &State, now: f64, part: Part, name: impl Fn(&Sample) -> String) -> Health {
-    let unknown =
-        |name| Health { class: "unknown", name, text: "unknown".to_owned(), since: String::new() };
+    let unknown = |name| Health {
+        class: "unknown",
+        name,
+        text: "unknown".to_owned(),
+        duration: String::new(),
+    };
     let Some(sample) = fresh(state) else {
         return unknown(name(&Sample::default()));
     };
@@ -56,11 +60,11 @@ fn peer(state: &State, now: f64, part: Part, name: impl Fn(&Sample) -> String) -
     let (class, text) = match number {
         _ if sample.workers == 0 => return unknown(name(sample)),
         0 => ("ok", "ok".to_owned()),
-        _ if sample.is_down(part) => ("down", "does not answer".to_owned()),
-        _ => ("partly", format!("not for {}", count(number, "worker"))),
+        _ if sample.is_down(part) => ("down", "does not respond".to_owned()),
+        _ => ("partly", format!("fails for {}", plural(number, "worker"))),
     };
     let state_of = |sample: &Sample| (sample.workers == 0, failing(sample));
-    Health { class, name: name(sample), text, since: since(state, now, state_of) }
+    Health { class, name: name(sample), text, duration: since(state, now, state_of) }
 }
 
 fn redis(state: &State, now: f64) -> Health {
@@ -70,7 +74,7 @@ fn redis(state: &State, now: f64) -> Health {
     let (class, text, since) = match last {
         None if state.unavailable.is_none() => ("unknown", "unknown", String::new()),
         last if state.unavailable.is_some() => {
-            let since = last.map_or(String::new(), |last| span(now - last.at));
+            let since = last.map_or(String::new(), |last| duration(now - last.at));
             ("down", "unreachable", since)
         }
         _ if problems => ("partly", "has values that cannot be read", String::new()),
@@ -79,17 +83,17 @@ fn redis(state: &State, now: f64) -> Health {
             let mut samples = state.history.since(0.0).rev();
             let after = samples.find(|sample| sample.after_outage);
             let first = after.or(state.history.since(0.0).next());
-            ("ok", "ok", first.map_or(String::new(), |first| span(now - first.at)))
+            ("ok", "ok", first.map_or(String::new(), |first| duration(now - first.at)))
         }
     };
-    Health { class, name, text: text.to_owned(), since }
+    Health { class, name, text: text.to_owned(), duration: since }
 }
 
 fn workers(state: &State, now: f64) -> Health {
     let name = "workers".to_owned();
     let Some(sample) = fresh(state) else {
         let text = "unknown".to_owned();
-        return Health { class: "unknown", name, text, since: String::new() };
+        return Health { class: "unknown", name, text, duration: String::new() };
     };
     let working = |sample: &Sample| {
         (
@@ -98,10 +102,10 @@ fn workers(state: &State, now: f64) -> Health {
         )
     };
     let (class, text) = match working(sample) {
-        (_, 0) => ("unknown", "none sends heartbeats".to_owned()),
+        (_, 0) => ("unknown", "no heartbeats".to_owned()),
         (0, all) => ("down", format!("0 of {all} work")),
         (number, all) if number < all => ("partly", format!("{number} of {all} work")),
         (_, all) => ("ok", format!("{all} of {all} work")),
     };
-    Health { class, name, text, since: since(state, now, working) }
+    Health { class, name, text, duration: since(state, now, working) }
 }

@@ -3,9 +3,12 @@
 mod chart;
 mod events;
 mod health;
+mod plot;
 mod tables;
 mod text;
 mod window;
+
+use std::ops::RangeInclusive;
 
 use askama::Template;
 use store::Part;
@@ -15,8 +18,11 @@ use self::{
     chart::Chart,
     events::describe,
     health::{Health, health},
-    tables::{Kind, RngRow, Row, StageRow},
-    text::{NO_NUMBER, coarse_age, count, group, name, number, percent, rate, short_rate, span},
+    tables::{Kind, RngRow, StageRow, WorkerRow},
+    text::{
+        NO_NUMBER, coarse_age, decimal, duration, or_dash, part_name, percent, plural, short_rate,
+        thousands,
+    },
 };
 use crate::{
     capacity::Bottleneck,
@@ -29,20 +35,24 @@ use crate::{
 const LATE: &str = "The counters are not being read";
 /// The number of events in the list.
 const MAX_EVENTS: usize = 4;
-/// A speed is compared with that before an event this long after it, in seconds.
+/// The factor of an event is shown this long after it, in seconds.
 const SETTLED: f64 = 4.0;
+/// Other factors are not shown.
+const FACTORS: RangeInclusive<f64> = 0.05..=1e3;
 
 #[derive(Template)]
 #[template(path = "dashboard.html")]
 struct Dashboard<'a> {
     window: Window,
     health: [Health; 4],
-    /// Why there is no recent reading, and the age of the last one.
+    /// Why there is no recent reading.
     reason: Option<&'a str>,
+    /// The age of the last reading.
     age: Option<String>,
+    /// Keys that cannot be read.
     problems: &'a [String],
     speed: String,
-    /// Whether the speed is that of before the last change.
+    /// Whether the speed was measured before the last change.
     is_measuring: bool,
     sample: Option<&'a Sample>,
     bottleneck: Bottleneck,
@@ -53,12 +63,12 @@ struct Dashboard<'a> {
     raw_rate: String,
     hashes: String,
     coins: String,
-    /// What happened, newest first, and how long ago.
+    /// Events, newest first, with their age.
     events: Vec<(String, String)>,
     chart: Chart,
     stages: Vec<StageRow>,
     kinds: Vec<Kind>,
-    rows: Vec<Row>,
+    rows: Vec<WorkerRow>,
     /// The number of workers that are not in the table, and their speed.
     more: Option<(usize, String)>,
     rngs: Vec<RngRow>,
@@ -88,15 +98,20 @@ impl Dashboard<'_> {
     fn numbers(&self) -> (String, String, String) {
         let sample = self.sample.cloned().unwrap_or_default();
         let [could, through] = [sample.capacity.workers, sample.capacity.rng].map(short_rate);
-        (count(sample.workers, "worker"), could, through)
+        (plural(sample.workers, "worker"), could, through)
     }
 
     fn failing(&self, part: &Part) -> String {
         let (alive, ..) = self.numbers();
         let failing = self.sample.and_then(|sample| sample.failing.get(part).copied());
-        let fails = if *part == Part::Redis { "takes no results" } else { "does not answer" };
+        let fails =
+            if *part == Part::Redis { "does not accept results" } else { "does not respond" };
         let wait = if failing == Some(1) { "waits" } else { "wait" };
-        format!("{} {fails}: {} of {alive} {wait}", name(*part), failing.unwrap_or_default())
+        format!("{} {fails}: {} of {alive} {wait}", part_name(*part), failing.unwrap_or_default())
+    }
+
+    fn minutes(&self) -> String {
+        plural(self.window.minutes().into(), "minute")
     }
 
     fn rng_lets(&self) -> String {
@@ -111,7 +126,7 @@ impl Dashboard<'_> {
         match self.rngs.len() + self.more_rngs {
             _ if self.rng_busy == NO_NUMBER => String::new(),
             0 | 1 => format!(": rng is {} busy", self.rng_busy),
-            _ => format!(": they are {} busy", self.rng_busy),
+            number => format!(": the {number} are {} busy", self.rng_busy),
         }
     }
 
@@ -131,7 +146,7 @@ pub(crate) fn fragment(state: &State, window: Window) -> askama::Result<String> 
     let sample = state.sample();
     let speed = sample.and_then(|sample| sample.speed());
     let last_second = state.history.last_second() as f64;
-    let known =
+    let last_speed =
         state.history.since(last_second - GAP).filter_map(|sample| sample.speed()).next_back();
     let all_events = state.history.events(now - window.seconds());
     let (stages, kinds) = tables::stages(state.workers.unit());
@@ -142,32 +157,35 @@ pub(crate) fn fragment(state: &State, window: Window) -> askama::Result<String> 
     for coin in coins.filter(|coin| is_hash(&coin.hash)) {
         recent_coins.push((&coin.hash, coarse_age(now - coin.at)));
     }
-    let events = all_events.iter().rev().take(MAX_EVENTS).enumerate().map(|(number, event)| {
-        let age = now - event.after.at;
-        let factor = known.zip(event.before.speed()).map(|(speed, before)| speed / before);
-        let is_comparable = number == 0 && age > SETTLED && !event.is_gap;
-        let factor = factor.filter(|factor| is_comparable && (0.05..1e3).contains(factor));
-        let since = factor.map_or(String::new(), |factor| format!(", ×{factor:.1} since"));
-        (format!("{}{since}", describe(event).1), format!("{} ago", span(age)))
+    let events = all_events.iter().rev().take(MAX_EVENTS).enumerate();
+    let events = events.map(|(number, event)| {
+        let is_newest = number == 0;
+        let speeds = last_speed.zip(event.before.speed());
+        let factor = speeds.map(|(speed, before)| speed / before);
+        let is_settled = now - event.after.at > SETTLED && !event.is_gap;
+        let factor = factor.filter(|x| is_newest && is_settled && FACTORS.contains(x));
+        let factor = factor.map_or(String::new(), |factor| format!(" (speed ×{factor:.1})"));
+        let age = format!("{} ago", duration(now - event.after.at));
+        (format!("{}{factor}", describe(event).text), age)
     });
     let capacity = sample.map(|sample| sample.capacity).unwrap_or_default();
     let dashboard = Dashboard {
         window,
         health: health(state, now),
         reason: state.unavailable.as_deref().or(is_late.then_some(LATE)),
-        age: age.map(|age| format!("{} ago", span(age))),
+        age: age.map(|age| format!("{} ago", duration(age))),
         problems: snapshot.map_or(&[], |snapshot| &snapshot.problems),
-        speed: number(known, rate),
+        speed: or_dash(last_speed, decimal),
         is_measuring: sample.is_some() && speed.is_none(),
         sample,
         bottleneck: state.bottleneck,
-        worker_capacity: number(capacity.workers, rate),
-        rng_capacity: number(capacity.rng, rate),
+        worker_capacity: or_dash(capacity.workers, decimal),
+        rng_capacity: or_dash(capacity.rng, decimal),
         rng_busy: percent(state.workers.rngs.utilisation(state.workers.since())),
         cpu: percent(state.workers.cpu),
-        raw_rate: number(state.raw_rate, rate),
-        hashes: number(snapshot.and_then(|snapshot| snapshot.hashes()), group),
-        coins: number(snapshot.and_then(|snapshot| snapshot.totals.coins), group),
+        raw_rate: or_dash(state.raw_rate, decimal),
+        hashes: or_dash(snapshot.and_then(|snapshot| snapshot.hashes()), thousands),
+        coins: or_dash(snapshot.and_then(|snapshot| snapshot.totals.coins), thousands),
         events: events.collect(),
         chart: Chart::new(state, &all_events, window, now),
         stages,
@@ -257,7 +275,7 @@ mod tests {
             ),
             (
                 3,
-                "3 workers could do 10 /s, rng lets 10 through: rng is 99 % busy. Another worker would help little.",
+                "3 workers could do 10 /s; rng lets 10 through: rng is 99 % busy. Another worker would help little.",
             ),
             (
                 10,
@@ -270,7 +288,7 @@ mod tests {
         world.rngs.push("rng-b");
         world.scale(30);
         world.run(30);
-        let expected = "30 workers could do 100 /s; 2 rngs let 20 through: they are 99 % busy.";
+        let expected = "30 workers could do 100 /s; 2 rngs let 20 through: the 2 are 99 % busy.";
         assert!(
             text(&shown(&world), "lesson").starts_with(expected),
             "{}",
@@ -288,7 +306,7 @@ mod tests {
                 let html = shown(&world);
                 let lesson = text(&html, "lesson");
                 assert!(lesson.starts_with(&format!("{workers} worker")), "{lesson}");
-                let limit = world.capacity().limit().unwrap();
+                let limit = world.capacity().total().unwrap();
                 let speed: f64 = text(&html, "speed").split(' ').next().unwrap().parse().unwrap();
                 let is_old = html.contains("before the last change");
                 assert!(is_old || speed < 1.25 * limit, "{speed} after {second} s: {lesson}");
@@ -302,7 +320,7 @@ mod tests {
         let mut world = after(60, 3);
         for worker in &mut world.workers {
             (worker.rate, worker.change) = (0.0, |heartbeat: &mut Heartbeat| {
-                heartbeat.failing = Some(Part::Rng);
+                heartbeat.failing_part = Some(Part::Rng);
                 heartbeat.last_error = Some("rng:80 refused the connection".to_owned());
             });
         }
@@ -310,11 +328,11 @@ mod tests {
         let html = shown(&world).replace('\u{a0}', " ");
         assert_eq!(
             text(&html, "lesson"),
-            "rng does not answer: 3 of 3 workers wait. They go on when it is back."
+            "rng does not respond: 3 of 3 workers wait. They resume when it responds again."
         );
         let health = html.split_once("</ul>").unwrap().0;
         for line in [
-            r#"<li class="down"><i></i><b>rng</b> does not answer <span>for 6 s</span></li>"#,
+            r#"<li class="down"><i></i><b>rng</b> does not respond <span>for 6 s</span></li>"#,
             r#"<li class="ok"><i></i><b>hasher</b> ok <span>for 66 s</span></li>"#,
             r#"<li class="ok"><i></i><b>redis</b> ok <span>for 66 s</span></li>"#,
             r#"<li class="down"><i></i><b>workers</b> 0 of 3 work <span>for 6 s</span></li>"#,
@@ -324,13 +342,14 @@ mod tests {
         assert!(html.contains(">rng down</text>") && html.contains("rng went down"), "{html}");
         assert!(!html.contains("has been measured yet"), "{html}");
         world.scale(3);
-        world.workers[0].change = |heartbeat| heartbeat.failing = Some(Part::Hasher);
+        world.workers[0].change = |heartbeat| heartbeat.failing_part = Some(Part::Hasher);
         world.workers[1].change = |_| ();
         world.workers[2].change = |_| ();
         world.run(3);
         let html = shown(&world);
         assert!(
-            html.contains("<b>hasher</b> not for 1 worker <span>") && html.contains("2 of 3 work"),
+            html.contains("<b>hasher</b> fails for 1 worker <span>")
+                && html.contains("2 of 3 work"),
             "{html}"
         );
     }
@@ -372,7 +391,7 @@ mod tests {
         assert!(shown(&world).contains("<li>workers 1 → 10 <span>"), "{}", shown(&world));
         world.run(20);
         let html = shown(&world);
-        assert!(html.contains("<li>workers 1 → 10, ×3.0 since <span>"), "{html}");
+        assert!(html.contains("<li>workers 1 → 10 (speed ×3.0) <span>"), "{html}");
         assert!(
             html.contains(">10 workers</text>") && html.contains(r#"class="mark" d="M"#),
             "{html}"
@@ -380,13 +399,16 @@ mod tests {
         world.add_worker("v0.2");
         world.run(20);
         let html = shown(&world);
-        assert!(html.contains("<li>workers 10 → 11, version v0.2 came"), "{html}");
+        assert!(html.contains("<li>workers 10 → 11, version v0.2 joined"), "{html}");
         assert!(html.contains("<li>workers 1 → 10 <span>"), "{html}");
         world.rngs.push("rng-b");
         world.scale(11);
         world.run(20);
         let html = shown(&world);
-        assert!(html.contains("<li>rngs 1 → 2, ×") && html.contains(">2 rngs</text>"), "{html}");
+        assert!(
+            html.contains("<li>rngs 1 → 2 (speed ×") && html.contains(">2 rngs</text>"),
+            "{html}"
+        );
     }
 
     fn hosts(html: &str) -> Vec<&str> {
@@ -399,7 +421,7 @@ mod tests {
         let mut world = after(1, 12);
         world.workers[10].rate = 0.1;
         world.workers[4].rate = 0.3;
-        world.workers[7].change = |heartbeat| heartbeat.failing = Some(Part::Hasher);
+        world.workers[7].change = |heartbeat| heartbeat.failing_part = Some(Part::Hasher);
         world.run(60);
         let html = shown(&world);
         let expected =
@@ -453,7 +475,7 @@ mod tests {
     fn an_event_is_small() {
         let mut world = after(400, 20);
         let mut sizes = Vec::new();
-        let mut page = crate::sse::Page::default();
+        let mut page = crate::sse::Fragment::default();
         for _ in 0..60 {
             world.run(1);
             page = page.next(shown(&world));

@@ -6,7 +6,7 @@ use crate::{
     history::COLOURS,
     rngs::Load,
     state::State,
-    view::text::{group, ms, number, percent, rate, shorten},
+    view::text::{decimal, ms, or_dash, percent, shorten, thousands},
     workers::Run,
 };
 
@@ -50,7 +50,7 @@ pub(crate) struct StageRow {
 pub(crate) type Kind = (&'static str, &'static str, String);
 
 /// A worker.
-pub(crate) struct Row {
+pub(crate) struct WorkerRow {
     pub(crate) run: String,
     pub(crate) host: String,
     pub(crate) version: String,
@@ -98,7 +98,7 @@ pub(crate) fn stages(unit: Option<StageTimes>) -> (Vec<StageRow>, Vec<Kind>) {
 
 /// The rows of the workers: those in trouble first, then slow ones, then by name. And the number
 /// and the speed of the workers that are left out.
-pub(crate) fn workers(state: &State) -> (Vec<Row>, Option<(usize, String)>) {
+pub(crate) fn workers(state: &State) -> (Vec<WorkerRow>, Option<(usize, String)>) {
     let workers = &state.workers;
     let mut all: Vec<_> =
         workers.runs.iter().map(|(name, run)| (name, run, workers.speed(run))).collect();
@@ -109,27 +109,29 @@ pub(crate) fn workers(state: &State) -> (Vec<Row>, Option<(usize, String)>) {
         let slow = speed.filter(|speed| *speed < SLOW * mean);
         // Tenths, so that rows do not change places all the time.
         let tenths = slow.map_or(u64::MAX, |speed| (speed * 10.0).round() as u64);
-        (run.failing.is_none(), tenths, natural(&run.heartbeat.host), (*name).clone())
+        (run.failing_part.is_none(), tenths, natural(&run.heartbeat.host), (*name).clone())
     });
     let shown = if all.len() == MAX_ROWS + 1 { MAX_ROWS + 1 } else { MAX_ROWS };
     let rest = all.split_off(shown.min(all.len()));
     let rest_speed = rest.iter().filter_map(|(_, _, speed)| *speed).sum();
-    let more = (!rest.is_empty()).then(|| (rest.len(), rate(rest_speed)));
+    let more = (!rest.is_empty()).then(|| (rest.len(), decimal(rest_speed)));
     let colour = |version: &str| {
         let speeds = state.sample().and_then(|sample| sample.speeds.as_ref());
         let speed = speeds.into_iter().flatten().find(|speed| speed.version == version);
         speed.map_or(COLOURS, |speed| speed.colour)
     };
-    let row = |(name, run, speed): (&String, &Run, Option<f64>)| Row {
+    // As in the column beside it, so that a bar changes only with its number.
+    let tenths = |speed: f64| (speed * 10.0).round().max(0.1);
+    let row = |(name, run, speed): (&String, &Run, Option<f64>)| WorkerRow {
         run: shorten(name, MAX_NAME),
         host: shorten(&run.heartbeat.host, MAX_NAME),
         version: shorten(&run.heartbeat.version, MAX_NAME),
         colour: colour(&run.heartbeat.version),
         loops: run.heartbeat.loops,
-        coins: group(run.heartbeat.coins),
-        speed: number(speed, rate),
-        bar: speed.unwrap_or_default() / highest * 100.0,
-        mean: mean / highest * 100.0,
+        coins: thousands(run.heartbeat.coins),
+        speed: or_dash(speed, decimal),
+        bar: tenths(speed.unwrap_or_default()) / tenths(highest) * 100.0,
+        mean: tenths(mean) / tenths(highest) * 100.0,
         error: run.heartbeat.last_error.as_deref().map(|error| shorten(error, MAX_SENTENCE)),
     };
     (all.into_iter().map(row).collect(), more)
@@ -146,10 +148,10 @@ pub(crate) fn rngs(state: &State) -> (Vec<RngRow>, usize) {
         RngRow {
             name: shorten(name, MAX_NAME),
             lanes: load.lanes,
-            served: number(rates.as_ref(), |rates| rate(rates.served)),
-            busy: percent(rates.as_ref().map(|rates| rates.busy)),
-            bar: rates.as_ref().map_or(0.0, |rates| rates.busy * 100.0),
-            queue: number(rates.as_ref(), |rates| rate(rates.queue)),
+            served: or_dash(rates.as_ref(), |rates| decimal(rates.served)),
+            busy: percent(rates.as_ref().map(|rates| rates.utilisation)),
+            bar: rates.as_ref().map_or(0.0, |rates| rates.utilisation * 100.0),
+            queue: or_dash(rates.as_ref(), |rates| decimal(rates.waiting)),
         }
     };
     (rngs.into_iter().map(row).collect(), left_out)

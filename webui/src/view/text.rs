@@ -5,20 +5,20 @@ use store::Part;
 /// Shown instead of an unknown number.
 pub(crate) const NO_NUMBER: &str = "–";
 
-/// Hashes per second with one decimal.
-pub(crate) fn rate(rate: f64) -> String {
-    if rate < 99.95 { format!("{rate:.1}") } else { group(rate.round() as u64) }
+/// A number with one decimal if it is below 100.
+pub(crate) fn decimal(rate: f64) -> String {
+    if rate < 99.95 { format!("{rate:.1}") } else { thousands(rate.round() as u64) }
 }
 
 /// Hashes per second in a sentence.
 pub(crate) fn short_rate(rate: Option<f64>) -> String {
     let rate = rate.unwrap_or_default();
-    let text = if rate < 9.95 { format!("{rate:.1}") } else { group(rate.round() as u64) };
+    let text = if rate < 9.95 { format!("{rate:.1}") } else { thousands(rate.round() as u64) };
     text.strip_suffix(".0").unwrap_or(&text).to_owned()
 }
 
 /// A number with commas between groups of three digits.
-pub(crate) fn group(number: u64) -> String {
+pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let threes = digits.as_bytes().rchunks(3).map(String::from_utf8_lossy);
     threes.rev().collect::<Vec<_>>().join(",")
@@ -26,16 +26,16 @@ pub(crate) fn group(number: u64) -> String {
 
 /// A share of one in percent.
 pub(crate) fn percent(share: Option<f64>) -> String {
-    number(share, |share| format!("{:.0}\u{a0}%", share * 100.0))
+    or_dash(share, |share| format!("{:.0}\u{a0}%", share * 100.0))
 }
 
 /// A number, or a dash if it is unknown.
-pub(crate) fn number<T>(number: Option<T>, format: impl Fn(T) -> String) -> String {
+pub(crate) fn or_dash<T>(number: Option<T>, format: impl Fn(T) -> String) -> String {
     number.map_or(NO_NUMBER.to_owned(), format)
 }
 
 /// The name of a part.
-pub(crate) fn name(part: Part) -> &'static str {
+pub(crate) fn part_name(part: Part) -> &'static str {
     match part {
         Part::Rng => "rng",
         Part::Hasher => "hasher",
@@ -49,12 +49,12 @@ pub(crate) fn ms(seconds: f64) -> String {
     match ms {
         ..0.95 => format!("{ms:.2}"),
         ..9.95 => format!("{ms:.1}"),
-        _ => group(ms.round() as u64),
+        _ => thousands(ms.round() as u64),
     }
 }
 
-/// A time span, in seconds or minutes.
-pub(crate) fn span(seconds: f64) -> String {
+/// A duration in seconds or minutes.
+pub(crate) fn duration(seconds: f64) -> String {
     match seconds.max(0.0) {
         seconds @ ..120.0 => format!("{seconds:.0}\u{a0}s"),
         seconds => format!("{:.0}\u{a0}min", (seconds / 60.0).floor()),
@@ -66,13 +66,13 @@ pub(crate) fn coarse_age(seconds: f64) -> String {
     match seconds {
         ..10.0 => "just now".to_owned(),
         ..120.0 => format!("{:.0}\u{a0}s ago", (seconds / 10.0).floor() * 10.0),
-        _ => format!("{} ago", span(seconds)),
+        _ => format!("{} ago", duration(seconds)),
     }
 }
 
 /// "1 worker", "2 workers".
-pub(crate) fn count(number: usize, name: &str) -> String {
-    format!("{} {name}{}", group(number as u64), if number == 1 { "" } else { "s" })
+pub(crate) fn plural(number: usize, name: &str) -> String {
+    format!("{} {name}{}", thousands(number as u64), if number == 1 { "" } else { "s" })
 }
 
 /// Cuts a text from the store after this number of characters.
@@ -90,8 +90,8 @@ mod tests {
     #[test]
     fn numbers_and_ages_are_formatted() {
         let plain = |text: String| text.replace('\u{a0}', " ");
-        assert_eq!([0, 999, 1000, 1_234_567].map(group), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!([0.0, 99.94, 99.96, 1234.5].map(rate), ["0.0", "99.9", "100", "1,235"]);
+        assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([0.0, 99.94, 99.96, 1234.5].map(decimal), ["0.0", "99.9", "100", "1,235"]);
         assert_eq!(
             [0.0, 3.33, 9.96, 32.4, 1e4].map(|rate| short_rate(Some(rate))),
             ["0", "3.3", "10", "32", "10,000"]
@@ -101,7 +101,7 @@ mod tests {
             ["0.00", "0.03", "1.2", "690", "1,500"]
         );
         assert_eq!(
-            [-1.0, 0.4, 119.0, 120.0].map(span).map(plain),
+            [-1.0, 0.4, 119.0, 120.0].map(duration).map(plain),
             ["0 s", "0 s", "119 s", "2 min"]
         );
         assert_eq!(
@@ -110,7 +110,7 @@ mod tests {
         );
         assert_eq!([percent(Some(0.976)), percent(None)], ["98\u{a0}%", "–"]);
         assert_eq!(
-            [0, 1, 1200].map(|number| count(number, "rng")),
+            [0, 1, 1200].map(|number| plural(number, "rng")),
             ["0 rngs", "1 rng", "1,200 rngs"]
         );
     }

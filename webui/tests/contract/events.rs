@@ -60,7 +60,7 @@ impl Stream {
             }
         }
         match event.as_str() {
-            "page" => self.lines = data,
+            "whole" => self.lines = data,
             "patch" => {
                 for change in serde_json::from_str::<Vec<Vec<Value>>>(&data.concat()).unwrap() {
                     let [start, removed, added @ ..] = &change[..] else { panic!("{change:?}") };

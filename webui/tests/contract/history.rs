@@ -18,7 +18,7 @@ fn work(store: impl Fn() -> Store + Send + 'static) {
             let store = store();
             for second in 1.. {
                 let hashes = 5 * second;
-                let heartbeat = Heartbeat { delay: Some(0.1), hashes, ..Heartbeat::default() };
+                let heartbeat = Heartbeat { pause: Some(0.1), hashes, ..Heartbeat::default() };
                 store.heartbeat("run", &heartbeat).await.unwrap();
                 let coins = Vec::new();
                 let batch = Batch { run: "run".to_owned(), sequence: second, hashes: 5, coins };
