@@ -15,7 +15,7 @@ use redb::{
 use tokio::task::spawn_blocking;
 
 use crate::{
-    ALIVE, Batch, Coin, HISTORY, Heartbeat, RECENT_COINS, RecentCoin, Snapshot, Totals,
+    ALIVE, Batch, Coin, HISTORY, Heartbeat, MAX_AHEAD, RECENT_COINS, RecentCoin, Snapshot, Totals,
     WorkerStatus,
 };
 
@@ -93,7 +93,7 @@ impl Embedded {
             totals,
             problems: Vec::new(),
             recent_coins: live.recent_coins.iter().rev().cloned().collect(),
-            workers: live.workers.values().filter(alive).cloned().collect(),
+            workers: Some(live.workers.values().filter(alive).cloned().collect()),
         })
     }
 
@@ -193,8 +193,7 @@ fn record(database: &Database, second: u64, sample: &str, after: u64) -> Result<
     {
         let mut samples = write.open_table(SAMPLES)?;
         let first = second.saturating_sub(HISTORY.as_secs());
-        // Later samples remain from before the clock went back.
-        samples.retain(|at, _| (first..=second).contains(&at))?;
+        samples.retain(|at, _| (first..=second + MAX_AHEAD).contains(&at))?;
         if samples.get(second)?.is_none() {
             samples.insert(second, sample)?;
         }

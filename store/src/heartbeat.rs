@@ -28,7 +28,7 @@ pub struct Heartbeat {
     pub hashes: u64,
     /// Coins found.
     pub coins: u64,
-    /// The rngs that responded to it within the last ten seconds, by name.
+    /// The rngs that responded to it within the last minute, by name.
     pub rngs: Vec<Rng>,
     /// Where the time of all its loops went.
     pub stages: StageTimes,

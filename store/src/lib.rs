@@ -19,7 +19,7 @@ use crate::embedded::Embedded;
 use crate::redis::{RESPONSE_TIMEOUT, Redis};
 pub use crate::{
     heartbeat::{Heartbeat, Part, Rng, Stage, StageTimes},
-    redis::RedisUrl,
+    redis::{RedisUrl, Refusal},
 };
 
 /// The number of recent coins that the store lists.
@@ -27,6 +27,10 @@ const RECENT_COINS: usize = 10;
 
 /// How long samples of the history are kept: the longest window of the dashboard, and some more.
 pub const HISTORY: Duration = Duration::from_secs(31 * 60);
+
+/// Samples later than this, in seconds, remain from before the clock went back. Other dashboards may
+/// be a little ahead.
+const MAX_AHEAD: u64 = 5;
 
 /// How long a worker counts as alive after its last heartbeat.
 const ALIVE: Duration = Duration::from_secs(5);
@@ -94,8 +98,8 @@ pub struct Snapshot {
     pub added: Option<u64>,
     /// The coins added last, newest first.
     pub recent_coins: Vec<RecentCoin>,
-    /// The workers alive, in the order of their runs.
-    pub workers: Vec<WorkerStatus>,
+    /// The workers alive, in the order of their runs; none if they cannot be read.
+    pub workers: Option<Vec<WorkerStatus>>,
     /// What is wrong with keys that cannot be read, or only in part, e.g. `wallet is not a hash`.
     pub problems: Vec<String>,
 }
@@ -181,7 +185,8 @@ impl Store {
     }
 
     /// Stores a sample of the history for this second since the Unix epoch, unless one is stored
-    /// already. Returns the samples of later seconds than `after`, oldest first.
+    /// already, and removes old ones, and those more than five seconds later, from before the clock
+    /// went back. Returns the samples of later seconds than `after`, oldest first.
     pub async fn record(&self, second: u64, sample: &str, after: u64) -> Result<Vec<String>> {
         either!(self, store => store.record(second, sample, after).await)
     }

@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    error::Error,
     fmt,
     str::FromStr,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -20,7 +21,8 @@ use ::redis::{
 use anyhow::{Context, Result, anyhow};
 
 use crate::{
-    ALIVE, Batch, HISTORY, Heartbeat, RECENT_COINS, RecentCoin, Snapshot, Totals, WorkerStatus,
+    ALIVE, Batch, HISTORY, Heartbeat, MAX_AHEAD, RECENT_COINS, RecentCoin, Snapshot, Totals,
+    WorkerStatus,
     latency::{Latency, Operation, Timer},
 };
 
@@ -69,11 +71,10 @@ redis.call('EXPIRE', KEYS[1], ARGV[3])
 redis.call('EXPIRE', KEYS[2], ARGV[3])
 ";
 
-/// Stores a sample unless its second has one, and removes old ones, and those that remain from
-/// before the clock went back.
+/// Stores a sample unless its second has one, and removes old ones and those that are too far ahead.
 const RECORD: &str = r"
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[1] - ARGV[3])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '(' .. ARGV[1], '+inf')
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '(' .. ARGV[1] + ARGV[5], '+inf')
 if redis.call('ZCOUNT', KEYS[1], ARGV[1], ARGV[1]) == 0 then
   redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
 end
@@ -149,6 +150,22 @@ impl fmt::Display for RedisUrl {
     }
 }
 
+/// An error that Redis responded with.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The kind of the error, e.g. `NOAUTH`.
+    pub code: String,
+    text: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Error for Refusal {}
+
 /// A connection to Redis, replaced whenever it fails.
 pub struct Redis {
     pub(crate) url: RedisUrl,
@@ -184,7 +201,7 @@ impl Redis {
         let replies: [RedisResult<Value>; 7] = self
             .call(Operation::Read, async |mut redis| read.query_async(&mut redis).await)
             .await?;
-        snapshot(replies).map_err(|error| anyhow!("{}: {error}", self.url))
+        snapshot(replies).map_err(|error| self.error(&error))
     }
 
     pub(crate) async fn record(
@@ -195,7 +212,7 @@ impl Redis {
     ) -> Result<Vec<String>> {
         let script = Script::new(RECORD);
         let mut call = script.key(SAMPLES);
-        call.arg(second).arg(sample).arg(HISTORY.as_secs()).arg(after);
+        call.arg(second).arg(sample).arg(HISTORY.as_secs()).arg(after).arg(MAX_AHEAD);
         let samples: Vec<Vec<u8>> = self
             .call(Operation::Record, async |mut redis| call.invoke_async(&mut redis).await)
             .await?;
@@ -243,8 +260,16 @@ impl Redis {
             result = attempt().await;
         }
         timer.failed = result.is_err();
+        result.map_err(|error| self.error(&error))
+    }
+
+    fn error(&self, error: &RedisError) -> anyhow::Error {
         // The text of the error already includes its cause.
-        result.map_err(|error| anyhow!("{}: {error}", self.url))
+        let text = format!("{}: {error}", self.url);
+        match error.code() {
+            Some(code) => Refusal { code: code.to_owned(), text }.into(),
+            None => anyhow!(text),
+        }
     }
 
     fn connection(&self) -> MutexGuard<'_, ConnectionManager> {
@@ -266,6 +291,7 @@ fn snapshot(replies: [RedisResult<Value>; 7]) -> RedisResult<Snapshot> {
     let heartbeats: Option<BTreeMap<Vec<u8>, Vec<u8>>> =
         read_key(&mut problems, WORKERS, "a hash", heartbeats)?;
 
+    let is_known = seen.is_some() && heartbeats.is_some();
     let (seen, heartbeats) = (seen.unwrap_or_default(), heartbeats.unwrap_or_default());
     let recent = recent.unwrap_or_default();
     let worker = |(run, text): (Vec<u8>, Vec<u8>)| {
@@ -286,7 +312,7 @@ fn snapshot(replies: [RedisResult<Value>; 7]) -> RedisResult<Snapshot> {
             None => None,
         },
         recent_coins: parse_entries(&mut problems, RECENT, recent, parse_recent_coin),
-        workers,
+        workers: is_known.then_some(workers),
         problems,
     };
     if snapshot.hashes().is_none() {

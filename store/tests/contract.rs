@@ -371,7 +371,7 @@ async fn workers_are_alive_until_they_deregister_or_their_heartbeats_stop() {
         store.heartbeat("a", &Heartbeat::default()).await.unwrap();
         store.heartbeat("a", &heartbeat).await.unwrap();
         store.heartbeat("b", &Heartbeat::default()).await.unwrap();
-        let workers = store.read().await.unwrap().workers;
+        let workers = store.read().await.unwrap().workers.unwrap();
         assert_eq!(workers.len(), 2);
         assert_eq!((workers[0].run.as_str(), &workers[0].heartbeat), ("a", &heartbeat));
         assert!((now() - workers[0].at).abs() < 30.0, "{:?}", workers[0]);
@@ -381,7 +381,7 @@ async fn workers_are_alive_until_they_deregister_or_their_heartbeats_stop() {
         heartbeat.hashes = 7;
         store.heartbeat("c", &heartbeat).await.unwrap();
         let runs = async || {
-            let workers = store.read().await.unwrap().workers;
+            let workers = store.read().await.unwrap().workers.unwrap();
             workers.into_iter().map(|worker| worker.run).collect::<Vec<_>>()
         };
         assert_eq!(runs().await, ["a", "c"]);
@@ -430,7 +430,8 @@ async fn what_others_wrote_is_skipped_and_named() {
     redis.cli(&["EVAL", r"redis.call('RPUSH', 'dockercoins:coins', '\255 1')", "0"]);
     redis.cli(&["SET", "hashes", "abc"]);
     let snapshot = store.read().await.unwrap();
-    let runs: Vec<_> = snapshot.workers.iter().map(|worker| worker.run.as_str()).collect();
+    let runs: Vec<_> =
+        snapshot.workers.iter().flatten().map(|worker| worker.run.as_str()).collect();
     assert_eq!((runs, snapshot.recent_coins.len()), (vec!["a", "c"], 1));
     assert_eq!((snapshot.totals.coins, snapshot.hashes()), (Some(1), None));
     assert_eq!(snapshot.totals.hashes.as_deref(), Some("abc"));
@@ -446,7 +447,7 @@ async fn what_others_wrote_is_skipped_and_named() {
         redis.cli(&["PFADD", key, "of another type"]);
     }
     let snapshot = store.read().await.unwrap();
-    assert_eq!((snapshot.totals.coins, snapshot.hashes()), (None, None));
+    assert_eq!((snapshot.totals.coins, snapshot.hashes(), snapshot.workers), (None, None, None));
     let problems = [
         "wallet is not a hash",
         "dockercoins:coins is not a list",
@@ -513,7 +514,8 @@ async fn the_history_has_one_sample_for_each_second() {
             store.record(100_001 + kept, "new", 0).await.unwrap(),
             ["second", "third", "new"]
         );
-        assert_eq!(store.record(100_002, "back", 0).await.unwrap(), ["second", "back"]);
+        assert_eq!(store.record(100_002, "back", 0).await.unwrap(), ["second", "back", "third"]);
+        assert_eq!(store.record(99_990, "far back", 0).await.unwrap(), ["far back"]);
         if let Place::Redis(redis) = &place {
             let seconds: u64 = redis.cli(&["TTL", "dockercoins:history"]).parse().unwrap();
             assert!((kept - 60..=kept).contains(&seconds), "{seconds}");

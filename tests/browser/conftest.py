@@ -79,7 +79,7 @@ def restartable(applications):
 @pytest.fixture
 def classroom(tmp_path):
     """An application of its own, without workers."""
-    application = Application(tmp_path)
+    application = Application(tmp_path, own_hostnames=True)
     yield application
     application.stop()
 

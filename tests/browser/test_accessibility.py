@@ -22,6 +22,13 @@ def test_axe_finds_nothing_with_two_versions(scheme, width, canary, visit):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_in_presentation_mode(scheme, canary, visit):
+    visitor = visit(f"{canary.url}index.html?present", color_scheme=scheme)
+    visitor.until(lambda: visitor.page.locator("#chart path.line").count() == 2, 60)
+    assert violations(visitor).startswith("Found 0"), violations(visitor)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_while_redis_is_unreachable(scheme, restartable, visit):
     visitor = visit(restartable.url, color_scheme=scheme, requests_may_fail=True)
     visitor.until(lambda: visitor.number("#speed"))

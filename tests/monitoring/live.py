@@ -94,7 +94,7 @@ def speed(app):
     speed = (app.sum("worker", "worker_units_total") - units) / (time.monotonic() - started)
     predicted = app.sum("webui", "webui_predicted_hashes_per_second")
     print(f"    {speed:.1f} units/s, {predicted:.1f} predicted")
-    if not 0.5 * predicted < speed < 1.1 * predicted or not 40 < predicted < 100:
+    if not 0.3 * predicted < speed < 1.1 * predicted or not 40 < predicted <= 100:
         yield f"{speed} and {predicted}"
 
 

@@ -9,7 +9,7 @@ let opened = 0; // when the stream of events was opened
 let lastEvent = 0; // when the last event arrived
 let lastResponse = Date.now(); // when the dashboard was last received
 let busy = false;
-let lines = []; // of the dashboard that is shown
+let lines = []; // of the dashboard as the stream of events has sent it
 
 // The window of the chart, for requests.
 const query = new URLSearchParams(location.search).has("window") ? location.search : "";
@@ -17,7 +17,6 @@ const query = new URLSearchParams(location.search).has("window") ? location.sear
 // ---- The page
 
 function show(html) {
-    lines = html.split("\n");
     const fresh = document.createElement("template");
     fresh.innerHTML = html;
     drawCursor(fresh.content);
@@ -65,16 +64,19 @@ function open() {
     source?.close();
     opened = Date.now();
     source = new EventSource("events" + query);
-    source.addEventListener("whole", (event) => receive(event.data));
+    source.addEventListener("whole", (event) => {
+        lines = event.data.split("\n");
+        receive();
+    });
     source.addEventListener("patch", (event) => {
         for (const [at, removed, ...added] of JSON.parse(event.data)) lines.splice(at, removed, ...added);
-        receive(lines.join("\n"));
+        receive();
     });
 }
 
-function receive(html) {
+function receive() {
     lastEvent = Date.now();
-    show(html);
+    show(lines.join("\n"));
     mark("events");
 }
 
@@ -83,7 +85,7 @@ async function poll() {
     busy = true;
     try {
         const response = await fetch("fragment" + query, { cache: "no-store", signal: AbortSignal.timeout(2000) });
-        // An error comes from a proxy.
+        // webui always responds with 200 here, so another status is from a proxy.
         if (!response.ok) throw new Error(response.statusText);
         show(await response.text());
         mark("polling");
@@ -140,7 +142,7 @@ function present(on) {
 
 if (new URLSearchParams(location.search).has("present")) present(true);
 addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.altKey || event.metaKey) return;
+    if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest?.("input, textarea, select")) return;
     if (event.key === "f") present(!document.documentElement.classList.contains("present"));
     if (event.key === "Escape") present(false);
 });

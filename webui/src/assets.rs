@@ -29,7 +29,7 @@ const ICON: &str = include_str!("../files/favicon.svg");
 
 /// The text in index.html that the dashboard replaces.
 const MARKER: &str = "<!-- dashboard -->";
-/// The text in the built-in index.html that a problem with a mounted file replaces.
+/// The text in index.html that problems with mounted files replace.
 const PROBLEM_MARKER: &str = "<!-- problem -->";
 
 /// The Content-Security-Policy of the built-in page: our own files, and its one inline style.
@@ -82,11 +82,17 @@ impl Assets {
 
     /// The page with the dashboard in it, and its policy. A file without the marker stays unchanged.
     pub(crate) async fn page(&self, dashboard: &str) -> (&'static str, String) {
-        let (policy, index) = match self.read("index.html").await {
-            Ok(Some(mounted)) => (LENIENT, mounted),
-            Ok(None) => (STRICT.as_str(), INDEX.replacen(PROBLEM_MARKER, "", 1)),
-            Err(problem) => (STRICT.as_str(), INDEX.replacen(PROBLEM_MARKER, &notice(&problem), 1)),
-        };
+        let (mut problems, mut mounted) = (String::new(), None);
+        for name in ["index.html", "dashboard.js", "favicon.svg"] {
+            match self.read(name).await {
+                Ok(text) if name == "index.html" => mounted = text,
+                Ok(_) => {}
+                Err(problem) => problems += &notice(&problem),
+            }
+        }
+        let policy = if mounted.is_some() { LENIENT } else { STRICT.as_str() };
+        let index = mounted.unwrap_or_else(|| INDEX.to_owned());
+        let index = index.replacen(PROBLEM_MARKER, &problems, 1);
         (policy, index.replacen(MARKER, dashboard, 1))
     }
 
@@ -98,7 +104,7 @@ impl Assets {
             Err(error) if is_missing(&error) => Ok(None),
             Err(error) => {
                 let problem = format!("{} is not used: {error}", path.display());
-                warn!("{problem}; using the built-in page");
+                warn!("{problem}; using the built-in file");
                 Err(problem)
             }
         }
@@ -127,5 +133,5 @@ fn is_missing(error: &Error) -> bool {
 
 fn notice(problem: &str) -> String {
     let text = escape(problem, Html).map(|text| text.to_string()).unwrap_or_default();
-    format!("<p class=\"notice\"><strong>{text}.</strong> This is the built-in page.</p>")
+    format!("<p class=\"notice\"><strong>{text}.</strong> The built-in file is used.</p>")
 }

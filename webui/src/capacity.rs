@@ -2,28 +2,28 @@
 //! limits the speed.
 
 use serde::{Deserialize, Serialize};
-use store::{Part, Stage};
+use store::Part;
 
 use crate::workers::{Run, Workers};
 
+/// Shorter delays, in seconds, do not limit the speed: that of rng, and those of a unit of work.
+const MIN_RNG_DELAY: f64 = 0.01;
+const MIN_DELAYS: f64 = 0.02;
+/// With a larger share of time in responses without timings, nothing is predicted.
+const MAX_UNKNOWN: f64 = 0.01;
 /// Rng and the workers are balanced from this ratio of their capacities on...
 const BALANCED: f64 = 0.97;
 /// ...until the headroom of rng is this share of one worker.
 const BALANCED_HEADROOM: f64 = 0.25;
-/// The processors limit the speed from this utilisation on...
-const CPU_BUSY: f64 = 0.9;
-/// ...until it falls below this one.
-const CPU_NO_LONGER_BUSY: f64 = 0.8;
-/// Workers that reach this share of their capacity are not limited by the processors, which
-/// something else may keep busy.
+/// A limit is real from this utilisation of rng or of the processors on...
+const BUSY: f64 = 0.85;
+/// ...until the utilisation falls below this one.
+const NO_LONGER_BUSY: f64 = 0.75;
+/// Workers that reach this share of their capacity are not limited by anything else.
 const NEAR_CAPACITY: f64 = 0.85;
-/// Rng limits workers whose capacity is unknown from this utilisation on.
-const RNG_BUSY: f64 = 0.9;
-/// A larger share of unknown time makes a conclusion impossible.
-const MAX_UNKNOWN: f64 = 0.5;
 
 /// Hashes per second that are possible, predicted from configured delays. A capacity is `None` if a
-/// delay is unknown or zero.
+/// delay is unknown or too short to limit the speed.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub(crate) struct Capacity {
@@ -42,7 +42,9 @@ pub(crate) enum Bottleneck {
     Measuring,
     /// Most workers cannot reach this part.
     Failing(Part),
-    /// Rng lets less through than the workers could do, or is busy and their capacity is unknown.
+    /// Some delays or timings are not reported, as by the original.
+    Unreported,
+    /// Rng lets less through than the workers could do.
     Rng,
     /// Rng lets about as much through as the workers can do.
     Balanced,
@@ -50,17 +52,18 @@ pub(crate) enum Bottleneck {
     Workers,
     /// The processors.
     Cpu,
-    /// The services do not report their timings.
-    Unreported,
-    /// Nothing is slow on purpose, and the processors are not busy.
-    Unlimited,
+    /// Something else: the speed is below the capacity, or there are no delays.
+    Other,
 }
 
 impl Capacity {
-    /// The capacities of the rngs and workers alive. That of rng is Σ lanes / delay, multiplied by
-    /// the mean batch; that of the workers is Σ loops × batch / (pause + delay of rng + delay of
-    /// hasher).
+    /// The capacities of the rngs and of the workers that do not fail. That of rng is
+    /// Σ lanes / delay, multiplied by the mean batch; that of the workers is
+    /// Σ loops × batch / (pause + delay of rng + delay of hasher).
     pub(crate) fn of(workers: &Workers) -> Self {
+        if !reports_everything(workers) {
+            return Self::default();
+        }
         let rngs = || workers.rngs.loads.values();
         let lanes_per_second: Option<f64> =
             rngs().map(|rng| Some(f64::from(rng.lanes) / rng.delay?)).sum();
@@ -70,17 +73,20 @@ impl Capacity {
         // A worker that has just started has not heard of hasher yet.
         let hasher_delays = workers.runs.values().filter_map(|run| run.heartbeat.hasher_delay);
         let hasher_delay = hasher_delays.reduce(f64::max);
+        let working = || workers.runs.values().filter(|run| run.failing_part.is_none());
         let batch = |run: &Run| f64::from(run.heartbeat.batch.max(1));
         let capacity = |run: &Run| {
             let asleep = run.heartbeat.pause? + rng_delay? + hasher_delay?;
-            Some(f64::from(run.heartbeat.loops) * batch(run) / asleep)
+            let units = f64::from(run.heartbeat.loops) * batch(run);
+            (asleep >= MIN_DELAYS).then_some(units / asleep)
         };
-        let batches: f64 = workers.runs.values().map(batch).sum();
-        let mean_batch = batches / workers.runs.len() as f64;
+        let mean_batch = working().map(batch).sum::<f64>() / working().count().max(1) as f64;
         let is_known = |capacity: &f64| capacity.is_finite() && *capacity > 0.0;
+        let limits = rng_delay.is_some_and(|delay| delay >= MIN_RNG_DELAY);
+        let rng = lanes_per_second.filter(|_| limits).map(|lanes| lanes * mean_batch);
         Self {
-            rng: lanes_per_second.map(|lanes| lanes * mean_batch).filter(is_known),
-            workers: workers.runs.values().map(capacity).sum::<Option<f64>>().filter(is_known),
+            rng: rng.filter(is_known),
+            workers: working().map(capacity).sum::<Option<f64>>().filter(is_known),
         }
     }
 
@@ -93,6 +99,13 @@ impl Capacity {
     }
 }
 
+/// Whether all workers and services report their delays and timings. Those of the original do not.
+fn reports_everything(workers: &Workers) -> bool {
+    let has_pause = |run: &Run| run.heartbeat.pause.is_some();
+    let others = workers.others.rate(workers.now).unwrap_or_default();
+    workers.runs.values().all(has_pause) && workers.unknown < MAX_UNKNOWN && others == 0.0
+}
+
 impl Bottleneck {
     /// What limits the speed of the workers; `before` is what did a second ago.
     pub(crate) fn of(
@@ -102,40 +115,39 @@ impl Bottleneck {
         before: Self,
     ) -> Self {
         let count = workers.runs.len();
-        let failing = workers.count_failing();
         if count == 0 {
             return Self::NoWorkers;
         }
-        if let Some((part, _)) = failing.into_iter().find(|(_, number)| 2 * number > count) {
+        let mut failing = workers.count_failing().into_iter();
+        if let Some((part, _)) = failing.find(|(_, number)| *number > count / 2) {
             return Self::Failing(part);
         }
-        if let (Some(rng), Some(all)) = (capacity.rng, capacity.workers) {
-            if rng < BALANCED * all {
-                return Self::Rng;
-            }
-            if rng < all * (1.0 + BALANCED_HEADROOM / count as f64) {
-                return Self::Balanced;
-            }
-        }
-        let Some(unit) = workers.unit() else {
-            let is_known = capacity.workers.is_some();
-            return if is_known { Self::Workers } else { Self::Measuring };
-        };
-        let total: f64 = Stage::ALL.iter().map(|&stage| unit[stage]).sum();
-        if unit[Stage::Unknown] > MAX_UNKNOWN * total {
+        if !reports_everything(workers) {
             return Self::Unreported;
         }
-        let is_slow =
-            speed.zip(capacity.total()).is_none_or(|(speed, total)| speed < NEAR_CAPACITY * total);
-        let threshold = if before == Self::Cpu { CPU_NO_LONGER_BUSY } else { CPU_BUSY };
-        if is_slow && workers.cpu.is_some_and(|cpu| cpu >= threshold) {
-            return Self::Cpu;
-        }
+        let threshold = |this| if before == this { NO_LONGER_BUSY } else { BUSY };
+        // While a new utilisation is being measured, the prediction has to do.
         let utilisation = workers.rngs.utilisation(workers.since());
-        match capacity.workers {
-            Some(_) => Self::Workers,
-            None if utilisation.is_some_and(|busy| busy >= RNG_BUSY) => Self::Rng,
-            None => Self::Unlimited,
+        let is_rng_busy = |this| utilisation.is_none_or(|busy| busy >= threshold(this));
+        match (capacity.rng, capacity.workers) {
+            (None, None) if workers.unit().is_none() => return Self::Measuring,
+            (Some(rng), Some(all)) if rng < BALANCED * all && is_rng_busy(Self::Rng) => {
+                return Self::Rng;
+            }
+            (Some(rng), Some(all))
+                if (BALANCED..1.0 + BALANCED_HEADROOM / count as f64).contains(&(rng / all))
+                    && is_rng_busy(Self::Balanced) =>
+            {
+                return Self::Balanced;
+            }
+            _ => {}
         }
+        let total = capacity.total();
+        let is_near = speed.zip(total).map(|(speed, total)| speed >= NEAR_CAPACITY * total);
+        if total.is_some() && is_near != Some(false) {
+            return Self::Workers;
+        }
+        let is_cpu_busy = workers.cpu.is_some_and(|cpu| cpu >= threshold(Self::Cpu));
+        if is_cpu_busy { Self::Cpu } else { Self::Other }
     }
 }

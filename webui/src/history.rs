@@ -36,8 +36,8 @@ pub(crate) struct Sample {
     pub(crate) failing: BTreeMap<Part, usize>,
     /// The number of rngs.
     pub(crate) rngs: usize,
-    /// Whether the reading before this one failed.
-    pub(crate) after_outage: bool,
+    /// How long redis could not be read before, in seconds.
+    pub(crate) outage: Option<f64>,
 }
 
 /// The speed of one version.
@@ -77,7 +77,7 @@ impl Sample {
 
     /// Whether most workers cannot reach a part.
     pub(crate) fn is_down(&self, part: Part) -> bool {
-        self.failing.get(&part).is_some_and(|failing| 2 * failing > self.workers)
+        self.failing.get(&part).is_some_and(|failing| *failing > self.workers / 2)
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -120,9 +120,10 @@ impl History {
         self.samples.last_key_value().map_or(0, |(second, _)| *second)
     }
 
-    /// Adds stored samples.
-    pub(crate) fn add(&mut self, samples: &[String]) {
-        for sample in samples.iter().filter_map(|text| Sample::parse(text)) {
+    /// Adds stored samples of the time until `now`.
+    pub(crate) fn add(&mut self, samples: &[String], now: f64) {
+        let samples = samples.iter().filter_map(|text| Sample::parse(text));
+        for sample in samples.filter(|sample| sample.at < now + GAP) {
             for speed in sample.speeds.iter().flatten() {
                 self.colours.insert(speed.version.clone(), speed.colour);
             }
@@ -146,6 +147,11 @@ impl History {
         let is_free = |colour: &u8| !self.colours.values().any(|used| used == colour);
         let first_free = (0..COLOURS).find(is_free).unwrap_or(COLOURS);
         *self.colours.entry(version.to_owned()).or_insert(first_free)
+    }
+
+    /// The colour of a version that has one, otherwise that of the others.
+    pub(crate) fn known_colour(&self, version: &str) -> u8 {
+        self.colours.get(version).copied().unwrap_or(COLOURS)
     }
 
     /// The samples since a time, oldest first.
@@ -202,7 +208,8 @@ mod tests {
     fn samples_of_half_an_hour_are_kept() {
         let mut history = History::default();
         for second in 0..5000 {
-            history.add(&[serde_json::to_string(&sample(f64::from(second))).unwrap()]);
+            let text = serde_json::to_string(&sample(f64::from(second))).unwrap();
+            history.add(&[text], f64::from(second));
         }
         assert_eq!(history.samples.len() as u64, HISTORY.as_secs() + 1);
         assert_eq!(history.last_second(), 4999);
@@ -213,7 +220,7 @@ mod tests {
         let mut history = History::default();
         let text = r#"{"at": 7, "speeds": [{"rate": -1e300, "colour": 200}, {"rate": 1e300}], "later": 1}"#;
         let texts = ["nonsense", "{}", r#"{"at": "x"}"#, r#"{"at": -1e300}"#, text];
-        history.add(&texts.map(str::to_owned));
+        history.add(&texts.map(str::to_owned), 10.0);
         assert_eq!(history.last_second(), 7);
         assert_eq!(history.since(1.0).next().unwrap().speed(), Some(1e12));
     }
@@ -276,6 +283,6 @@ mod tests {
         world.run(20);
         let events = world.state.history.events(0.0);
         let [event] = &events[..] else { panic!("{events:?}") };
-        assert!(event.is_gap && event.after.after_outage);
+        assert!(event.is_gap && event.after.outage.is_some_and(|outage| outage > 8.0));
     }
 }

@@ -23,7 +23,7 @@ pub(crate) struct Others {
 impl Others {
     /// Adds the increase of the counters.
     pub(crate) fn add(&mut self, snapshot: &Snapshot) {
-        if !snapshot.workers.is_empty() {
+        if snapshot.workers.as_ref().is_none_or(|workers| !workers.is_empty()) {
             self.last_heartbeat = snapshot.now;
         }
         let before = self.counters;
@@ -41,11 +41,15 @@ impl Others {
         self.units.add(snapshot.now, increase.saturating_sub(reported) as f64);
     }
 
-    /// Units per second; none while the rate is being measured, and zero if the counters cannot be
-    /// read.
+    /// Whether the counters cannot be read, or were read only once.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.counters.is_none() || self.units.is_short()
+    }
+
+    /// Units per second; none while the rate is being measured.
     pub(crate) fn rate(&self, now: f64) -> Option<f64> {
         match self.units.is_constant() {
-            true => Some(0.0),
+            true => (!self.is_unknown()).then_some(0.0),
             false => self.units.rate(now - WINDOW, MIN_WINDOW),
         }
     }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use store::{Snapshot, Store};
+use store::{Refusal, Snapshot, Store};
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep_until, timeout},
@@ -90,7 +90,7 @@ async fn run(
 /// Why the store cannot be read.
 pub(crate) struct StoreError {
     /// For clients.
-    pub(crate) sentence: &'static str,
+    pub(crate) sentence: String,
     /// For the log.
     pub(crate) cause: String,
 }
@@ -101,11 +101,14 @@ pub(crate) async fn call<T>(
 ) -> Result<T, StoreError> {
     match timeout(TIMEOUT, request).await {
         Ok(result) => result.map_err(|error| StoreError {
-            sentence: "redis is unreachable",
+            sentence: match error.downcast_ref::<Refusal>() {
+                Some(refusal) => format!("redis responds with the error {}", refusal.code),
+                None => "redis is unreachable".to_owned(),
+            },
             cause: format!("{error:#}"),
         }),
         Err(_) => Err(StoreError {
-            sentence: "redis does not respond",
+            sentence: "redis does not respond".to_owned(),
             cause: format!("no response within {TIMEOUT:?}"),
         }),
     }
@@ -115,7 +118,7 @@ pub(crate) async fn call<T>(
 fn log_change(problem: &mut String, outcome: &Result<Arc<Snapshot>, StoreError>) {
     let text = match outcome {
         Ok(snapshot) => snapshot.problems.join("; "),
-        Err(error) => error.sentence.to_owned(),
+        Err(error) => error.sentence.clone(),
     };
     if text == *problem {
         return;

@@ -10,8 +10,8 @@ use tokio::{
 use tracing::{error, warn};
 
 use crate::{
-    Metrics,
     history::Sample,
+    metrics::Metrics,
     poller::{Poller, call},
     sse::Fragment,
     state::State,
@@ -91,9 +91,9 @@ async fn record(state: &mut State, store: &Store, sample: &Sample) -> Result<(),
     let last = state.history.last_second();
     let after = if last > second { 0 } else { last };
     match call(store.record(second, &text, after)).await {
-        Ok(samples) => state.history.add(&samples),
+        Ok(samples) => state.history.add(&samples, sample.at),
         Err(error) => {
-            state.history.add(&[text]);
+            state.history.add(&[text], sample.at);
             return Err(error.cause);
         }
     }

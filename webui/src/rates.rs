@@ -53,6 +53,11 @@ impl Series {
         Some((rise / spread).max(0.0))
     }
 
+    /// Whether there are fewer than two points.
+    pub(crate) fn is_short(&self) -> bool {
+        self.points.len() < 2
+    }
+
     /// Whether the counter has not changed within the window.
     pub(crate) fn is_constant(&self) -> bool {
         self.points.front().map(|(_, count)| count) == self.points.back().map(|(_, count)| count)

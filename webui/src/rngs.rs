@@ -7,7 +7,7 @@ use store::Rng;
 use crate::rates::{MIN_WINDOW, Series, WINDOW};
 
 /// An rng is gone if this number of responses was expected since its last one, at its last rate.
-const MISSED: f64 = 5.0;
+const MISSED: f64 = 14.0;
 
 /// What workers reported of each rng since their previous heartbeats.
 #[derive(Default)]
@@ -64,9 +64,10 @@ impl Rngs {
     /// Adds what was reported by `now`. If workers make progress, removes rngs that stopped
     /// responding.
     pub(crate) fn add(&mut self, now: f64, Responses(responses): &Responses, progress: bool) {
+        let is_first = self.loads.is_empty();
         for (&name, response) in responses {
             let is_new = !self.loads.contains_key(name);
-            if is_new && response.served == 0 && !self.loads.is_empty() {
+            if is_new && response.served == 0 && !is_first {
                 continue;
             }
             let rng = self.loads.entry(name.to_owned()).or_default();

@@ -9,7 +9,7 @@ use similar::{Algorithm, capture_diff_slices};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::Metrics;
+use crate::metrics::Metrics;
 
 /// One rendering of the dashboard; clones share it.
 #[derive(Clone, Default)]

@@ -1,20 +1,25 @@
 //! All that is known at one time.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use store::Snapshot;
 use tokio::time::Instant;
 
 use crate::{
-    Metrics,
     capacity::{Bottleneck, Capacity},
     history::{COLOURS, History, Sample, Speed},
+    metrics::Metrics,
     poller::Reading,
     workers::{OTHERS, Workers},
 };
 
 /// The longest name of a version, in characters; longer ones are cut.
 const MAX_VERSION: usize = 64;
+/// The number of versions in a sample.
+const MAX_VERSIONS: usize = 20;
 
 /// The state of the application as far as webui knows it.
 pub(crate) struct State {
@@ -27,6 +32,8 @@ pub(crate) struct State {
     pub(crate) raw_rate: Option<f64>,
     /// Why the last reading failed.
     pub(crate) unavailable: Option<String>,
+    /// How long redis could not be read before the next sample, in seconds.
+    outage: Option<f64>,
     /// When the last snapshot was read, by the clock of this host.
     last_reading: f64,
 }
@@ -40,6 +47,7 @@ impl State {
             snapshot: None,
             raw_rate: None,
             unavailable: None,
+            outage: None,
             last_reading: f64::NAN,
         }
     }
@@ -63,7 +71,11 @@ impl State {
                 return None;
             }
         };
-        let after_outage = self.unavailable.take().is_some();
+        let is_back = self.unavailable.take().is_some();
+        let last = self.snapshot.as_ref().map(|(last, _)| last.now);
+        if let Some(last) = last.filter(|_| is_back) {
+            self.outage = Some(snapshot.now - last);
+        }
         self.raw_rate = self.snapshot.as_ref().and_then(|(before, _)| {
             let hashes = snapshot.hashes()?.checked_sub(before.hashes()?)?;
             Some(hashes as f64 / (snapshot.now - before.now)).filter(|rate| rate.is_finite())
@@ -73,17 +85,21 @@ impl State {
         let speed = self.workers.speeds().map(|speeds| speeds.values().sum());
         self.bottleneck = Bottleneck::of(&self.workers, capacity, speed, self.bottleneck);
         self.last_reading = now;
+        let is_known = snapshot.workers.is_some();
         let at = snapshot.now;
         self.snapshot = Some((snapshot, Instant::now()));
+        if !is_known || self.workers.is_settling() {
+            return None;
+        }
         Some(Sample {
             at,
             speeds: self.speeds(),
             capacity,
             workers: self.workers.runs.len(),
-            versions: self.workers.runs.values().map(|run| cut(&run.heartbeat.version)).collect(),
+            versions: self.versions(),
             failing: self.workers.count_failing(),
             rngs: self.workers.rngs.loads.len(),
-            after_outage,
+            outage: self.outage.take(),
         })
     }
 
@@ -99,6 +115,16 @@ impl State {
         }
         let speed = |((colour, version), rate)| Speed { version, colour, rate };
         Some(speeds.into_iter().map(speed).collect())
+    }
+
+    /// The versions of the workers, up to a number.
+    fn versions(&self) -> BTreeSet<String> {
+        let mut versions: BTreeSet<_> =
+            self.workers.runs.values().map(|run| cut(&run.heartbeat.version)).collect();
+        while versions.len() > MAX_VERSIONS {
+            versions.pop_last();
+        }
+        versions
     }
 
     /// Updates the metrics.
@@ -255,7 +281,7 @@ pub(crate) mod tests {
                 totals: Totals { coins: Some(hashes / 16), hashes: Some(hashes.to_string()) },
                 added: Some(self.hashes),
                 recent_coins: (0..10).map(coin).collect(),
-                workers,
+                workers: Some(workers),
                 problems: Vec::new(),
             }
         }
@@ -264,7 +290,7 @@ pub(crate) mod tests {
             let outcome = outcome.map(Arc::new);
             let sample = self.state.add(Reading { number: 1, now: self.now, outcome });
             if let Some(sample) = sample {
-                self.state.history.add(&[serde_json::to_string(&sample).unwrap()]);
+                self.state.history.add(&[serde_json::to_string(&sample).unwrap()], self.now);
             }
         }
 
@@ -433,8 +459,7 @@ pub(crate) mod tests {
                 heartbeat.rngs.push(silent);
             };
         }
-        world.run(1);
-        world.run(3);
+        world.run(5);
         assert_eq!(world.state.sample().unwrap().rngs, 1);
         assert_eq!(world.capacity().rng, Some(10.0));
     }
@@ -468,12 +493,12 @@ pub(crate) mod tests {
 
     #[test]
     fn busy_processors_stay_the_bottleneck_until_they_are_clearly_less_busy() {
-        fn fast(heartbeat: &mut Heartbeat) {
+        fn fast(heartbeat: &mut Heartbeat, cpu: f64) {
+            heartbeat.cpu = Some(cpu);
             (heartbeat.pause, heartbeat.hasher_delay) = (Some(0.0), Some(0.0));
-            heartbeat
-                .rngs
-                .iter_mut()
-                .for_each(|rng| (rng.delay, rng.busy_seconds) = (Some(0.0), 0.0));
+            for rng in &mut heartbeat.rngs {
+                (rng.delay, rng.busy_seconds) = (Some(0.0), 0.0);
+            }
         }
         let mut world = World::new(2);
         let mut set = |change: fn(&mut Heartbeat)| {
@@ -481,28 +506,96 @@ pub(crate) mod tests {
             world.run(20);
             world.state.bottleneck
         };
-        assert_eq!(set(fast), Bottleneck::Unlimited);
-        assert_eq!(
-            set(|heartbeat| (fast(heartbeat), heartbeat.cpu = Some(0.85)).0),
-            Bottleneck::Unlimited
-        );
-        assert_eq!(
-            set(|heartbeat| (fast(heartbeat), heartbeat.cpu = Some(0.95)).0),
-            Bottleneck::Cpu
-        );
-        assert_eq!(
-            set(|heartbeat| (fast(heartbeat), heartbeat.cpu = Some(0.85)).0),
-            Bottleneck::Cpu
-        );
-        assert_eq!(
-            set(|heartbeat| (fast(heartbeat), heartbeat.cpu = Some(0.5)).0),
-            Bottleneck::Unlimited
-        );
+        assert_eq!(set(|heartbeat| fast(heartbeat, 0.8)), Bottleneck::Other);
+        assert_eq!(set(|heartbeat| fast(heartbeat, 0.95)), Bottleneck::Cpu);
+        assert_eq!(set(|heartbeat| fast(heartbeat, 0.8)), Bottleneck::Cpu);
+        assert_eq!(set(|heartbeat| fast(heartbeat, 0.5)), Bottleneck::Other);
         // Workers that reach their capacity are not limited by a busy host.
         assert_eq!(set(|heartbeat| heartbeat.cpu = Some(1.0)), Bottleneck::Workers);
         world.workers.iter_mut().for_each(|worker| worker.rate = 0.5);
         world.run(20);
         assert_eq!(world.state.bottleneck, Bottleneck::Cpu);
+    }
+
+    #[test]
+    fn an_rng_that_is_not_busy_does_not_limit_the_speed() {
+        let mut world = after(20, 10);
+        assert_eq!(world.state.bottleneck, Bottleneck::Rng);
+        for (cpu, expected) in [(0.2, Bottleneck::Other), (0.99, Bottleneck::Cpu)] {
+            for worker in &mut world.workers {
+                worker.rate = 0.4;
+                worker.change = match cpu > 0.5 {
+                    true => |heartbeat| heartbeat.cpu = Some(0.99),
+                    false => |heartbeat| heartbeat.cpu = Some(0.2),
+                };
+            }
+            world.run(30);
+            assert_eq!(world.state.bottleneck, expected);
+        }
+    }
+
+    #[test]
+    fn nothing_is_predicted_with_services_or_workers_of_the_original() {
+        // A third of the time in responses without timings.
+        let mut world = World::new(2);
+        for worker in &mut world.workers {
+            worker.change = |heartbeat| {
+                heartbeat.stages[Stage::Unknown] = 0.15 * heartbeat.hashes as f64;
+            };
+        }
+        world.run(20);
+        assert_eq!(world.state.bottleneck, Bottleneck::Unreported);
+        assert_eq!(world.capacity(), Capacity::default());
+        let mut world = after(20, 1);
+        world.others = 6.6;
+        world.run(20);
+        assert_eq!(world.state.bottleneck, Bottleneck::Unreported);
+        let mut world = after(20, 2);
+        world.workers[0].change = |heartbeat| heartbeat.pause = None;
+        world.run(20);
+        assert_eq!(world.state.bottleneck, Bottleneck::Unreported);
+    }
+
+    #[test]
+    fn workers_that_come_back_after_an_outage_are_no_event() {
+        let mut world = after(30, 10);
+        for _ in 0..10 {
+            world.now += 1.0;
+            world.add(Err("redis is unreachable".to_owned()));
+        }
+        for alive in [0, 3, 7, 10] {
+            let mut snapshot = world.snapshot();
+            snapshot.workers.as_mut().unwrap().truncate(alive);
+            world.add(Ok(snapshot));
+        }
+        world.run(30);
+        let events = world.state.history.events(0.0);
+        let [event] = &events[..] else { panic!("{events:?}") };
+        assert!(event.is_gap && event.after.workers == 10);
+        assert!(event.after.outage.is_some_and(|outage| (outage - 11.0).abs() < 0.5));
+    }
+
+    #[test]
+    fn heartbeats_that_cannot_be_read_are_no_sample() {
+        let mut world = after(30, 3);
+        for _ in 0..3 {
+            let snapshot = Snapshot { workers: None, ..world.snapshot() };
+            world.add(Ok(snapshot));
+        }
+        assert!(world.state.sample().is_none());
+        world.run(30);
+        assert!(world.state.history.events(0.0).is_empty());
+    }
+
+    #[test]
+    fn without_counters_and_heartbeats_there_is_no_speed() {
+        let mut world = World::new(0);
+        for _ in 0..10 {
+            let mut snapshot = world.snapshot();
+            snapshot.totals.hashes = Some("abc".to_owned());
+            world.add(Ok(snapshot));
+            assert_eq!(world.speed(), None);
+        }
     }
 
     #[test]
@@ -515,7 +608,7 @@ pub(crate) mod tests {
             for worker in &mut world.workers {
                 (worker.rate, worker.change) = (0.0, change);
             }
-            world.run(2);
+            world.run(5);
             assert!(!world.state.sample().unwrap().is_down(part));
             world.run(4);
             assert!(world.state.sample().unwrap().is_down(part));

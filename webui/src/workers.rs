@@ -18,7 +18,9 @@ const CHANGING_WINDOW: f64 = 4.0;
 const MAX_PAUSE: f64 = 4.0;
 /// Without progress of any worker for this time, in seconds, or for three times the delays if that
 /// is longer, the service with requests in flight counts as failing.
-const STALLED: f64 = 3.0;
+const STALLED: f64 = 6.0;
+/// Heartbeats come back within this time after a pause, in seconds.
+const SETTLE_TIME: f64 = 5.0;
 /// The weight of a new value in the moving average of the CPU utilisation.
 const CPU_WEIGHT: f64 = 0.3;
 
@@ -43,7 +45,11 @@ pub(crate) struct Workers {
     pub(crate) cpu: Option<f64>,
     hashes: Series,
     stages: [Series; Stage::ALL.len()],
-    others: Others,
+    pub(crate) others: Others,
+    /// The share of time in responses without timings, from 0 to 1, when it was last known.
+    pub(crate) unknown: f64,
+    /// When workers may still be coming back after a pause.
+    settles_until: f64,
     members: Members,
     /// When the members last changed.
     changed: f64,
@@ -70,9 +76,13 @@ impl Workers {
         let is_first = self.now == 0.0;
         if snapshot.now - self.now > MAX_PAUSE {
             (self.changed, self.measured) = (snapshot.now, snapshot.now);
+            self.others = Others::default();
+            // At the first reading, there was no pause.
+            self.settles_until = if is_first { 0.0 } else { snapshot.now + SETTLE_TIME };
         }
         self.now = snapshot.now;
-        let (done, responses) = self.add_heartbeats(&snapshot.workers);
+        let statuses = snapshot.workers.as_deref().unwrap_or_default();
+        let (done, responses) = self.add_heartbeats(statuses);
         if done > 0.0 || is_first || self.runs.is_empty() {
             self.progressed = self.now;
         }
@@ -87,9 +97,18 @@ impl Workers {
         if self.members != members {
             (self.members, self.changed) = (members, self.now);
         }
+        if let Some(unit) = self.unit() {
+            let total: f64 = Stage::ALL.iter().map(|&stage| unit[stage]).sum();
+            self.unknown = unit[Stage::Unknown] / total.max(f64::MIN_POSITIVE);
+        }
         if self.runs.values().all(|run| run.hashes.rate(self.changed, MIN_WINDOW).is_some()) {
             self.measured = self.now;
         }
+    }
+
+    /// Whether workers may still be coming back after a pause, so that their number says nothing.
+    pub(crate) fn is_settling(&self) -> bool {
+        self.now < self.settles_until
     }
 
     /// Returns the units of work that were done since the last heartbeats, and the responses of
@@ -177,7 +196,10 @@ impl Workers {
                 *speeds.entry(run.heartbeat.version.as_str()).or_default() += speed;
             }
         }
-        let others = self.others.rate(self.now)?;
+        let others = match self.others.rate(self.now) {
+            None if self.others.is_unknown() && !self.runs.is_empty() => 0.0,
+            others => others?,
+        };
         if others > 0.0 {
             *speeds.entry(OTHERS).or_default() += others;
         }

@@ -282,6 +282,7 @@ impl<T: Transport> Worker<T> {
         self.stats.add_stage(Stage::Redis, started.elapsed());
         let known_coins = added.inspect_err(|_| self.stats.metrics.add_store_error())?;
         self.ledger.acknowledge();
+        self.stats.clear_store_error();
         for _ in known_coins {
             info!("We already had that coin");
         }

@@ -20,8 +20,9 @@ use crate::{
     unit::{Timing, Unit},
 };
 
-/// How long an rng that no longer responds remains in the heartbeat.
-const RNG_LIFETIME: Duration = Duration::from_secs(10);
+/// How long an rng that no longer responds remains in the heartbeat. With many rngs and few workers,
+/// an rng may have to wait for a request.
+const RNG_LIFETIME: Duration = Duration::from_secs(60);
 
 /// Maximum number of rngs in a heartbeat.
 const MAX_RNGS: usize = 500;
@@ -34,6 +35,8 @@ pub struct Stats {
     /// Requests in flight to rng and to hasher.
     awaiting: [Gauge; Peer::ALL.len()],
     state: Mutex<State>,
+    /// Apart from the state, because reading it takes a while.
+    cpu: Mutex<Cpu>,
 }
 
 #[derive(Default)]
@@ -43,14 +46,20 @@ struct State {
     rngs: BTreeMap<String, (Rng, Instant)>,
     /// The configured delay of the hasher that responded last.
     hasher_delay: Option<Duration>,
-    cpu: Cpu,
     last_error: Option<(Part, String)>,
 }
 
 impl Stats {
     /// Empty statistics of a worker with this name and version.
     pub fn new(host: String, version: String, metrics: Metrics) -> Self {
-        Self { host, version, metrics, awaiting: Default::default(), state: Mutex::default() }
+        Self {
+            host,
+            version,
+            metrics,
+            awaiting: Default::default(),
+            state: Mutex::default(),
+            cpu: Mutex::default(),
+        }
     }
 
     /// Seconds in each stage so far, over all loops.
@@ -109,6 +118,11 @@ impl Stats {
         self.state().hasher_delay = delay;
     }
 
+    /// Ends the error of the store: a flush has succeeded.
+    pub(crate) fn clear_store_error(&self) {
+        self.state().last_error.take_if(|(part, _)| *part == Part::Redis);
+    }
+
     /// Sets the reason why the worker does not mine.
     pub(crate) fn set_last_error(&self, error: &anyhow::Error) {
         let part = match error.downcast_ref::<RequestError>().map(|error| error.peer) {
@@ -124,6 +138,7 @@ impl Stats {
     pub(crate) fn heartbeat(&self, settings: &Settings, totals: Totals) -> Heartbeat {
         let [awaiting_rng, awaiting_hasher] =
             Peer::ALL.map(|peer| self.awaiting[peer as usize].get().try_into().unwrap_or(u16::MAX));
+        let cpu = self.cpu.lock().unwrap_or_else(PoisonError::into_inner).usage();
         let mut state = self.state();
         state.rngs.retain(|_, (_, seen)| seen.elapsed() < RNG_LIFETIME);
         Heartbeat {
@@ -139,7 +154,7 @@ impl Stats {
             stages: state.stages,
             awaiting_rng,
             awaiting_hasher,
-            cpu: state.cpu.usage(),
+            cpu,
             last_error: state.last_error.as_ref().map(|(_, error)| error.clone()),
             failing_part: state.last_error.as_ref().map(|(part, _)| *part),
         }

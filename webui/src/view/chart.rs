@@ -17,8 +17,9 @@ use crate::{
 const MAX_POINTS: u64 = 150;
 /// A capacity above this multiple of the highest speed does not affect the scale.
 const NEAR: f64 = 2.0;
-/// Labels of marks that are closer than this, in percent of the width, would overlap.
-const LABEL_WIDTH: f64 = 11.0;
+/// The width of the label of a mark, in percent of the chart. It ends at its mark, or starts there if
+/// there is no room on the left.
+pub(crate) const LABEL_WIDTH: f64 = 14.0;
 
 /// The speed of one version, stacked on the previous ones.
 pub(crate) struct Band {
@@ -41,6 +42,8 @@ pub(crate) struct Mark {
     pub(crate) left: f64,
     /// Empty if there is no room.
     pub(crate) label: String,
+    /// Whether the label ends at the mark rather than starts there.
+    pub(crate) ends_at_mark: bool,
 }
 
 /// The newest point.
@@ -172,15 +175,17 @@ fn series(segment: &[&Sample], keys: &BTreeSet<BandKey>, step: u64) -> Vec<Strin
     indexes.map(|i| point(segment[i])).collect()
 }
 
-/// The marks of events, newest first; a label needs room to the newer ones.
+/// The marks of events, newest first. A label must not overlap those of newer events.
 fn marks(events: &[Event], plot: &Plot) -> Vec<Mark> {
-    let mut last_label = 100.0 + LABEL_WIDTH;
+    let mut free = 100.0 + LABEL_WIDTH;
     let mark = |event: &Event| {
         let left = plot.left(event.after.at);
-        let has_room = left < last_label - LABEL_WIDTH;
+        let ends_at_mark = left >= LABEL_WIDTH;
+        let label_end = if ends_at_mark { left } else { left + LABEL_WIDTH };
+        let has_room = label_end < free;
         let label = if has_room { describe(event).label } else { String::new() };
-        last_label = if has_room { left } else { last_label };
-        Mark { x: plot.x(event.after.at), left, label }
+        free = if has_room { label_end - LABEL_WIDTH } else { free };
+        Mark { x: plot.x(event.after.at), left, label, ends_at_mark }
     };
     events.iter().rev().map(mark).collect()
 }
@@ -323,9 +328,14 @@ mod tests {
         }
         let chart = drawn(&world, Window::Five);
         let labels = chart.marks.iter().filter(|mark| !mark.label.is_empty());
-        let places: Vec<f64> = labels.map(|mark| mark.left).collect();
-        assert!(places.len() > 3 && chart.marks.len() == 18, "{places:?}");
-        assert!(places.windows(2).all(|pair| pair[0] - pair[1] > LABEL_WIDTH), "{places:?}");
+        let edges = labels.map(|mark| {
+            let width = if mark.ends_at_mark { -LABEL_WIDTH } else { LABEL_WIDTH };
+            (mark.left.min(mark.left + width), mark.left.max(mark.left + width))
+        });
+        let edges: Vec<(f64, f64)> = edges.collect();
+        assert!(edges.len() > 3 && chart.marks.len() == 18, "{edges:?}");
+        assert!(edges.windows(2).all(|pair| pair[1].1 < pair[0].0 + 1e-9), "{edges:?}");
+        assert!(edges.iter().all(|(left, right)| (0.0..=100.0).contains(left) && *right <= 100.0));
         assert_eq!(chart.marks[0].label, "19 workers");
     }
 }

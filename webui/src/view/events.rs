@@ -7,6 +7,9 @@ use crate::{
     view::text::{duration, part_name, plural, shorten},
 };
 
+/// The maximum length of a version, which must fit into the chart.
+const MAX_VERSION: usize = 12;
+
 /// An event in words.
 #[derive(Clone, Default)]
 pub(crate) struct Description {
@@ -19,33 +22,17 @@ pub(crate) struct Description {
 pub(crate) fn describe(event: &Event) -> Description {
     let Event { before, after, is_gap } = event;
     if *is_gap {
-        let time = duration(after.at - before.at);
-        let (label, text) = match after.after_outage {
-            true => ("redis back", format!("redis was unreachable for {time}")),
-            false => ("no readings", format!("there was no reading for {time}")),
+        let (label, text) = match after.outage {
+            Some(time) => ("redis back", format!("redis was unreachable for {}", duration(time))),
+            None => {
+                let time = duration(after.at - before.at);
+                ("no readings", format!("there was no reading for {time}"))
+            }
         };
         return Description { label: label.to_owned(), text };
     }
+    // The most important one first: it becomes the label.
     let mut texts = Vec::new();
-    if before.workers != after.workers {
-        let change = format!("{} → {}", before.workers, after.workers);
-        texts.push((plural(after.workers, "worker"), format!("workers {change}")));
-    }
-    if have_rngs_changed(before, after) {
-        let change = format!("{} → {}", before.rngs, after.rngs);
-        texts.push((plural(after.rngs, "rng"), format!("rngs {change}")));
-    }
-    let (old, new) = (&before.versions, &after.versions);
-    if !old.is_empty() && !new.is_empty() {
-        for version in new.difference(old) {
-            let version = shorten(version, 12);
-            texts.push((version.clone(), format!("version {version} joined")));
-        }
-        for version in old.difference(new) {
-            let version = shorten(version, 12);
-            texts.push((format!("no {version}"), format!("version {version} left")));
-        }
-    }
     for part in [Part::Rng, Part::Hasher] {
         let name = part_name(part);
         match (before.is_down(part), after.is_down(part)) {
@@ -54,7 +41,25 @@ pub(crate) fn describe(event: &Event) -> Description {
             _ => {}
         }
     }
-    let label = texts.last().map(|(label, _)| label.clone()).unwrap_or_default();
+    let (old, new) = (&before.versions, &after.versions);
+    let is_known = !old.is_empty() && !new.is_empty();
+    for version in new.difference(old).filter(|_| is_known) {
+        let version = shorten(version, MAX_VERSION);
+        texts.push((version.clone(), format!("version {version} joined")));
+    }
+    if before.workers != after.workers {
+        let change = format!("{} → {}", before.workers, after.workers);
+        texts.push((plural(after.workers, "worker"), format!("workers {change}")));
+    }
+    if have_rngs_changed(before, after) {
+        let change = format!("{} → {}", before.rngs, after.rngs);
+        texts.push((plural(after.rngs, "rng"), format!("rngs {change}")));
+    }
+    for version in old.difference(new).filter(|_| is_known) {
+        let version = shorten(version, MAX_VERSION);
+        texts.push((format!("no {version}"), format!("version {version} left")));
+    }
+    let label = texts.first().map(|(label, _)| label.clone()).unwrap_or_default();
     let texts: Vec<_> = texts.into_iter().map(|(_, text)| text).collect();
     Description { label, text: texts.join(", ") }
 }

@@ -1,6 +1,6 @@
 //! The line on top: which parts work, and since when.
 
-use store::Part;
+use store::{HISTORY, Part};
 
 use crate::{
     history::Sample,
@@ -36,35 +36,40 @@ fn fresh(state: &State) -> Option<&Sample> {
     state.sample().filter(|_| state.unavailable.is_none())
 }
 
-/// For how long samples have been like the last one.
+/// How long samples have been like the last one.
 fn since<T: PartialEq>(state: &State, now: f64, of: impl Fn(&Sample) -> T) -> String {
     let mut samples = state.history.since(0.0).rev();
     let Some(last) = samples.next() else { return String::new() };
     let first = samples.take_while(|sample| of(sample) == of(last)).last().unwrap_or(last);
-    duration(now - first.at)
+    // The history is not longer.
+    let is_longer = now - first.at > HISTORY.as_secs_f64() - 60.0;
+    if is_longer { "half an hour".to_owned() } else { duration(now - first.at) }
 }
 
 /// A service that the workers report.
 fn peer(state: &State, now: f64, part: Part, name: impl Fn(&Sample) -> String) -> Health {
-    let unknown = |name| Health {
-        class: "unknown",
-        name,
-        text: "unknown".to_owned(),
-        duration: String::new(),
+    let class = |sample: &Sample| {
+        let failing = sample.failing.get(&part).copied().unwrap_or_default();
+        match failing {
+            _ if sample.workers == 0 => "unknown",
+            // While all workers wait for another part, none uses this one.
+            0 if sample.failing.values().sum::<usize>() >= sample.workers => "unknown",
+            0 => "ok",
+            _ if sample.is_down(part) => "down",
+            _ => "partly",
+        }
     };
-    let Some(sample) = fresh(state) else {
-        return unknown(name(&Sample::default()));
+    let unknown = Sample::default();
+    let sample = fresh(state).unwrap_or(&unknown);
+    let failing = sample.failing.get(&part).copied().unwrap_or_default();
+    let class_now = class(sample);
+    let (text, duration) = match class_now {
+        "unknown" => ("unknown".to_owned(), String::new()),
+        "partly" => (format!("fails for {}", plural(failing, "worker")), since(state, now, class)),
+        "down" => ("down".to_owned(), since(state, now, class)),
+        _ => ("ok".to_owned(), since(state, now, class)),
     };
-    let failing = |sample: &Sample| sample.failing.get(&part).copied().unwrap_or_default();
-    let number = failing(sample);
-    let (class, text) = match number {
-        _ if sample.workers == 0 => return unknown(name(sample)),
-        0 => ("ok", "ok".to_owned()),
-        _ if sample.is_down(part) => ("down", "does not respond".to_owned()),
-        _ => ("partly", format!("fails for {}", plural(number, "worker"))),
-    };
-    let state_of = |sample: &Sample| (sample.workers == 0, failing(sample));
-    Health { class, name: name(sample), text, duration: since(state, now, state_of) }
+    Health { class: class_now, name: name(sample), text, duration }
 }
 
 fn redis(state: &State, now: f64) -> Health {
@@ -81,7 +86,7 @@ fn redis(state: &State, now: f64) -> Health {
         _ => {
             // Since the first sample after the last outage.
             let mut samples = state.history.since(0.0).rev();
-            let after = samples.find(|sample| sample.after_outage);
+            let after = samples.find(|sample| sample.outage.is_some());
             let first = after.or(state.history.since(0.0).next());
             ("ok", "ok", first.map_or(String::new(), |first| duration(now - first.at)))
         }

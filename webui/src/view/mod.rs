@@ -31,8 +31,6 @@ use crate::{
     state::State,
 };
 
-/// Shown when readings have stopped for an unknown reason.
-const LATE: &str = "The counters are not being read";
 /// The number of events in the list.
 const MAX_EVENTS: usize = 4;
 /// The factor of an event is shown this long after it, in seconds.
@@ -104,8 +102,7 @@ impl Dashboard<'_> {
     fn failing(&self, part: &Part) -> String {
         let (alive, ..) = self.numbers();
         let failing = self.sample.and_then(|sample| sample.failing.get(part).copied());
-        let fails =
-            if *part == Part::Redis { "does not accept results" } else { "does not respond" };
+        let fails = if *part == Part::Redis { "does not accept results" } else { "is down" };
         let wait = if failing == Some(1) { "waits" } else { "wait" };
         format!("{} {fails}: {} of {alive} {wait}", part_name(*part), failing.unwrap_or_default())
     }
@@ -126,7 +123,7 @@ impl Dashboard<'_> {
         match self.rngs.len() + self.more_rngs {
             _ if self.rng_busy == NO_NUMBER => String::new(),
             0 | 1 => format!(": rng is {} busy", self.rng_busy),
-            number => format!(": the {number} are {} busy", self.rng_busy),
+            _ => format!(": the rngs are {} busy", self.rng_busy),
         }
     }
 
@@ -142,7 +139,6 @@ pub(crate) fn fragment(state: &State, window: Window) -> askama::Result<String> 
     let now = state.now();
     let snapshot = state.snapshot.as_ref().map(|(snapshot, _)| snapshot);
     let age = snapshot.map(|snapshot| now - snapshot.now);
-    let is_late = age.is_some_and(|age| age > GAP);
     let sample = state.sample();
     let speed = sample.and_then(|sample| sample.speed());
     let last_second = state.history.last_second() as f64;
@@ -172,7 +168,7 @@ pub(crate) fn fragment(state: &State, window: Window) -> askama::Result<String> 
     let dashboard = Dashboard {
         window,
         health: health(state, now),
-        reason: state.unavailable.as_deref().or(is_late.then_some(LATE)),
+        reason: state.unavailable.as_deref(),
         age: age.map(|age| format!("{} ago", duration(age))),
         problems: snapshot.map_or(&[], |snapshot| &snapshot.problems),
         speed: or_dash(last_speed, decimal),
@@ -288,7 +284,7 @@ mod tests {
         world.rngs.push("rng-b");
         world.scale(30);
         world.run(30);
-        let expected = "30 workers could do 100 /s; 2 rngs let 20 through: the 2 are 99 % busy.";
+        let expected = "30 workers could do 100 /s; 2 rngs let 20 through: the rngs are 99 % busy.";
         assert!(
             text(&shown(&world), "lesson").starts_with(expected),
             "{}",
@@ -328,12 +324,12 @@ mod tests {
         let html = shown(&world).replace('\u{a0}', " ");
         assert_eq!(
             text(&html, "lesson"),
-            "rng does not respond: 3 of 3 workers wait. They resume when it responds again."
+            "rng is down: 3 of 3 workers wait. They resume when it responds again."
         );
         let health = html.split_once("</ul>").unwrap().0;
         for line in [
-            r#"<li class="down"><i></i><b>rng</b> does not respond <span>for 6 s</span></li>"#,
-            r#"<li class="ok"><i></i><b>hasher</b> ok <span>for 66 s</span></li>"#,
+            r#"<li class="down"><i></i><b>rng</b> down <span>for 6 s</span></li>"#,
+            r#"<li class="unknown"><i></i><b>hasher</b> unknown</li>"#,
             r#"<li class="ok"><i></i><b>redis</b> ok <span>for 66 s</span></li>"#,
             r#"<li class="down"><i></i><b>workers</b> 0 of 3 work <span>for 6 s</span></li>"#,
         ] {
@@ -399,7 +395,7 @@ mod tests {
         world.add_worker("v0.2");
         world.run(20);
         let html = shown(&world);
-        assert!(html.contains("<li>workers 10 → 11, version v0.2 joined"), "{html}");
+        assert!(html.contains("<li>version v0.2 joined, workers 10 → 11"), "{html}");
         assert!(html.contains("<li>workers 1 → 10 <span>"), "{html}");
         world.rngs.push("rng-b");
         world.scale(11);

@@ -3,14 +3,13 @@
 use store::{Stage, StageTimes};
 
 use crate::{
-    history::COLOURS,
     rngs::Load,
     state::State,
     view::text::{decimal, ms, or_dash, percent, shorten, thousands},
     workers::Run,
 };
 
-/// The number of workers in the table, unless only one more is left.
+/// The number of rows in a table, unless only one more is left.
 const MAX_ROWS: usize = 20;
 /// A worker below this share of the mean speed is slow.
 const SLOW: f64 = 0.8;
@@ -111,27 +110,22 @@ pub(crate) fn workers(state: &State) -> (Vec<WorkerRow>, Option<(usize, String)>
         let tenths = slow.map_or(u64::MAX, |speed| (speed * 10.0).round() as u64);
         (run.failing_part.is_none(), tenths, natural(&run.heartbeat.host), (*name).clone())
     });
-    let shown = if all.len() == MAX_ROWS + 1 { MAX_ROWS + 1 } else { MAX_ROWS };
-    let rest = all.split_off(shown.min(all.len()));
+    let rest = all.split_off(shown(all.len()));
     let rest_speed = rest.iter().filter_map(|(_, _, speed)| *speed).sum();
     let more = (!rest.is_empty()).then(|| (rest.len(), decimal(rest_speed)));
-    let colour = |version: &str| {
-        let speeds = state.sample().and_then(|sample| sample.speeds.as_ref());
-        let speed = speeds.into_iter().flatten().find(|speed| speed.version == version);
-        speed.map_or(COLOURS, |speed| speed.colour)
-    };
     // As in the column beside it, so that a bar changes only with its number.
-    let tenths = |speed: f64| (speed * 10.0).round().max(0.1);
+    let tenths = |speed: f64| (speed * 10.0).round();
+    let percent_of_highest = |speed: f64| tenths(speed) / tenths(highest).max(1.0) * 100.0;
     let row = |(name, run, speed): (&String, &Run, Option<f64>)| WorkerRow {
         run: shorten(name, MAX_NAME),
         host: shorten(&run.heartbeat.host, MAX_NAME),
         version: shorten(&run.heartbeat.version, MAX_NAME),
-        colour: colour(&run.heartbeat.version),
+        colour: state.history.known_colour(&run.heartbeat.version),
         loops: run.heartbeat.loops,
         coins: thousands(run.heartbeat.coins),
         speed: or_dash(speed, decimal),
-        bar: tenths(speed.unwrap_or_default()) / tenths(highest) * 100.0,
-        mean: tenths(mean) / tenths(highest) * 100.0,
+        bar: percent_of_highest(speed.unwrap_or_default()),
+        mean: percent_of_highest(mean),
         error: run.heartbeat.last_error.as_deref().map(|error| shorten(error, MAX_SENTENCE)),
     };
     (all.into_iter().map(row).collect(), more)
@@ -141,8 +135,8 @@ pub(crate) fn workers(state: &State) -> (Vec<WorkerRow>, Option<(usize, String)>
 pub(crate) fn rngs(state: &State) -> (Vec<RngRow>, usize) {
     let mut rngs: Vec<_> = state.workers.rngs.loads.iter().collect();
     rngs.sort_by_cached_key(|(name, _)| natural(name));
-    let left_out = rngs.len().saturating_sub(MAX_ROWS);
-    rngs.truncate(MAX_ROWS);
+    let left_out = rngs.len() - shown(rngs.len());
+    rngs.truncate(shown(rngs.len()));
     let row = |(name, load): (&String, &Load)| {
         let rates = load.rates(state.workers.since());
         RngRow {
@@ -155,6 +149,11 @@ pub(crate) fn rngs(state: &State) -> (Vec<RngRow>, usize) {
         }
     };
     (rngs.into_iter().map(row).collect(), left_out)
+}
+
+/// The number of rows that are shown of this number. A single row is never left out.
+fn shown(rows: usize) -> usize {
+    if rows == MAX_ROWS + 1 { rows } else { rows.min(MAX_ROWS) }
 }
 
 /// A key that orders names as people do: worker_2 before worker_10.

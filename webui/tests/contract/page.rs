@@ -135,6 +135,11 @@ fn a_mounted_file_that_cannot_be_used_is_named_on_the_built_in_page() {
     let service = start_with_files(folder.path());
     let index = folder.path().join("index.html");
     let shown = || get(&service, "/index.html");
+    let script = folder.path().join("dashboard.js");
+    fs::create_dir(&script).unwrap();
+    let text = shown().text();
+    assert!(text.contains("dashboard.js is not used: Is a directory"), "{text}");
+    fs::remove_dir(&script).unwrap();
     for (reason, make) in [
         (
             "valid UTF-8",
