@@ -69,8 +69,8 @@ def thousand_streams(folder):
         yield f"redis was read {calls} times in {elapsed} s"
     if min(events) < 0.5 * elapsed or max(events) > elapsed + 2:
         yield f"{min(events)} to {max(events)} events in {elapsed} s"
-    # A whole page has three times as many bytes.
-    if size / sum(events) > 6000:
+    # A whole page has ten times as many bytes.
+    if size / sum(events) > 5000:
         yield f"{size / sum(events)} bytes per event"
     if after.sum(memory) > idle + 64e6:
         yield f"{after.sum(memory)} bytes of memory"
