@@ -189,7 +189,7 @@ fn with_ignore_sigterm_every_program_serves_until_ctrl_c() {
         process.wait_for("SIGTERM ignored", TIMEOUT);
         thread::sleep(Duration::from_millis(200));
         assert!(process.is_running(), "{name}");
-        assert_eq!(Client::get(admin, "/readyz").status, 200, "{name}");
+        eventually(TIMEOUT, "ready", || Client::get(admin, "/readyz").status == 200);
         if let "rng" | "hasher" = name {
             assert_eq!(Client::get(process.address("LISTEN"), "/").status, 200);
         }
@@ -242,7 +242,7 @@ fn a_second_signal_ends_every_program_at_once() {
 fn during_the_shutdown_delay_a_service_serves_but_is_not_ready() {
     for (name, mut process) in start_all(&[("SHUTDOWN_DELAY", "1500ms")]) {
         let admin = admin(name, &process);
-        assert_eq!(Client::get(admin, "/readyz").status, 200, "{name}");
+        eventually(TIMEOUT, "ready", || Client::get(admin, "/readyz").status == 200);
         let start = Instant::now();
         process.terminate();
         eventually(TIMEOUT, "not ready", || Client::get(admin, "/readyz").status == 503);
@@ -294,7 +294,7 @@ fn healthcheck_reports_whether_the_service_is_ready() {
             let process = service(name, &settings);
             let port = process.address("ADMIN_LISTEN").port();
             let admin = format!("{}:{port}", listen.strip_suffix(":0").unwrap());
-            assert_eq!(healthcheck(&admin), (Some(0), vec![]), "{name}");
+            eventually(TIMEOUT, "ready", || healthcheck(&admin) == (Some(0), vec![]));
             process.terminate();
             process.wait_for("SIGTERM received", TIMEOUT);
             let (code, errors) = healthcheck(&admin);
