@@ -1,7 +1,7 @@
 //! The files of the page: those in a folder replace those in the binary.
 
 use std::{
-    io::{Error, ErrorKind},
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
     sync::LazyLock,
 };
@@ -82,13 +82,13 @@ impl Assets {
 
     /// The page with the dashboard in it, and its policy. A file without the marker stays unchanged.
     pub(crate) async fn page(&self, dashboard: &str) -> (&'static str, String) {
-        let (mut problems, mut mounted) = (String::new(), None);
-        for name in ["index.html", "dashboard.js", "favicon.svg"] {
-            match self.read(name).await {
-                Ok(text) if name == "index.html" => mounted = text,
-                Ok(_) => {}
-                Err(problem) => problems += &notice(&problem),
-            }
+        let mut problems = String::new();
+        let mounted = tokio::fs::read_to_string(self.folder.join("index.html")).await;
+        let mounted = self.usable("index.html", mounted, &mut problems);
+        // The others may contain any bytes.
+        for name in ["dashboard.js", "favicon.svg"] {
+            let bytes = tokio::fs::read(self.folder.join(name)).await;
+            self.usable(name, bytes, &mut problems);
         }
         let policy = if mounted.is_some() { LENIENT } else { STRICT.as_str() };
         let index = mounted.unwrap_or_else(|| INDEX.to_owned());
@@ -96,18 +96,17 @@ impl Assets {
         (policy, index.replacen(MARKER, dashboard, 1))
     }
 
-    /// A text file in the folder, if it exists. The error is a sentence, which is logged.
-    async fn read(&self, name: &str) -> Result<Option<String>, String> {
-        let path = self.folder.join(name);
-        match tokio::fs::read_to_string(&path).await {
-            Ok(text) => Ok(Some(text)),
-            Err(error) if is_missing(&error) => Ok(None),
-            Err(error) => {
-                let problem = format!("{} is not used: {error}", path.display());
-                warn!("{problem}; using the built-in file");
-                Err(problem)
-            }
-        }
+    /// The content of a file, if it exists. Logs why it cannot be used, and adds a notice.
+    fn usable<T>(&self, name: &str, read: io::Result<T>, problems: &mut String) -> Option<T> {
+        let error = match read {
+            Ok(content) => return Some(content),
+            Err(error) if is_missing(&error) => return None,
+            Err(error) => error,
+        };
+        let problem = format!("{} is not used: {error}", self.folder.join(name).display());
+        warn!("{problem}; using the built-in file");
+        *problems += &notice(&problem);
+        None
     }
 
     /// Serves all other files, read on each request so that a change shows on reload.
@@ -127,7 +126,7 @@ impl Assets {
 }
 
 /// Whether the file or its folder does not exist.
-fn is_missing(error: &Error) -> bool {
+fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 

@@ -140,6 +140,8 @@ fn a_mounted_file_that_cannot_be_used_is_named_on_the_built_in_page() {
     let text = shown().text();
     assert!(text.contains("dashboard.js is not used: Is a directory"), "{text}");
     fs::remove_dir(&script).unwrap();
+    fs::write(folder.path().join("favicon.svg"), b"\xff").unwrap();
+    assert!(!shown().text().contains("is not used"));
     for (reason, make) in [
         (
             "valid UTF-8",
