@@ -41,9 +41,15 @@ fn since<T: PartialEq>(state: &State, now: f64, of: impl Fn(&Sample) -> T) -> St
     let mut samples = state.history.since(0.0).rev();
     let Some(last) = samples.next() else { return String::new() };
     let first = samples.take_while(|sample| of(sample) == of(last)).last().unwrap_or(last);
+    duration_since(first, now)
+}
+
+/// The time since a sample.
+fn duration_since(sample: &Sample, now: f64) -> String {
+    let seconds = now - sample.at;
     // The history is not longer.
-    let is_longer = now - first.at > HISTORY.as_secs_f64() - 60.0;
-    if is_longer { "half an hour".to_owned() } else { duration(now - first.at) }
+    let is_longer = seconds > HISTORY.as_secs_f64() - 60.0;
+    if is_longer { "half an hour".to_owned() } else { duration(seconds) }
 }
 
 /// A service that the workers report.
@@ -88,7 +94,7 @@ fn redis(state: &State, now: f64) -> Health {
             let mut samples = state.history.since(0.0).rev();
             let after = samples.find(|sample| sample.outage.is_some());
             let first = after.or(state.history.since(0.0).next());
-            ("ok", "ok", first.map_or(String::new(), |first| duration(now - first.at)))
+            ("ok", "ok", first.map_or(String::new(), |first| duration_since(first, now)))
         }
     };
     Health { class, name, text: text.to_owned(), duration: since }
