@@ -125,6 +125,13 @@ impl Stage {
 #[serde(from = "HashMap<String, Value>")]
 pub struct StageTimes([f64; Stage::ALL.len()]);
 
+impl StageTimes {
+    /// The seconds of all stages together.
+    pub fn total(&self) -> f64 {
+        self.0.iter().sum()
+    }
+}
+
 impl Index<Stage> for StageTimes {
     type Output = f64;
 

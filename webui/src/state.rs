@@ -82,7 +82,8 @@ impl State {
         });
         self.workers.add(&snapshot);
         let capacity = Capacity::of(&self.workers);
-        let speed = self.workers.speeds().map(|speeds| speeds.values().sum());
+        let speeds = self.speeds();
+        let speed = speeds.as_ref().map(|speeds| speeds.iter().map(|speed| speed.rate).sum());
         self.bottleneck = Bottleneck::of(&self.workers, capacity, speed, self.bottleneck);
         self.last_reading = now;
         let is_known = snapshot.workers.is_some();
@@ -93,7 +94,7 @@ impl State {
         }
         Some(Sample {
             at,
-            speeds: self.speeds(),
+            speeds,
             capacity,
             workers: self.workers.runs.len(),
             versions: self.versions(),
@@ -410,7 +411,7 @@ pub(crate) mod tests {
             |world: &World| (world.capacity().rng.unwrap(), world.capacity().workers.unwrap());
         let (rng, workers) = capacity(&world);
         assert!((rng - 10.0).abs() < 1e-9 && (workers - 100.0 / 3.0).abs() < 1e-9);
-        // What is measured changes nothing.
+        // The measured speed changes nothing.
         world.workers.iter_mut().for_each(|worker| worker.rate = 0.2);
         world.run(20);
         assert_eq!(capacity(&world), (rng, workers));

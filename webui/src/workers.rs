@@ -98,8 +98,7 @@ impl Workers {
             (self.members, self.changed) = (members, self.now);
         }
         if let Some(unit) = self.unit() {
-            let total: f64 = Stage::ALL.iter().map(|&stage| unit[stage]).sum();
-            self.unknown = unit[Stage::Unknown] / total.max(f64::MIN_POSITIVE);
+            self.unknown = unit[Stage::Unknown] / unit.total().max(f64::MIN_POSITIVE);
         }
         if self.runs.values().all(|run| run.hashes.rate(self.changed, MIN_WINDOW).is_some()) {
             self.measured = self.now;

@@ -77,7 +77,7 @@ pub(crate) struct RngRow {
 /// The stages of a mean unit of work, and their kinds.
 pub(crate) fn stages(unit: Option<StageTimes>) -> (Vec<StageRow>, Vec<Kind>) {
     let Some(unit) = unit else { return Default::default() };
-    let total = Stage::ALL.iter().map(|&stage| unit[stage]).sum::<f64>().max(f64::MIN_POSITIVE);
+    let total = unit.total().max(f64::MIN_POSITIVE);
     let mut left = 0.0;
     let row = |(stage, name, kind)| {
         let width = unit[stage] / total * 100.0;
