@@ -100,7 +100,7 @@ pub struct Snapshot {
     pub recent_coins: Vec<RecentCoin>,
     /// The workers alive, in the order of their runs; none if they cannot be read.
     pub workers: Option<Vec<WorkerStatus>>,
-    /// What is wrong with keys that cannot be read, or only in part, e.g. `wallet is not a hash`.
+    /// Problems with keys that cannot be read completely, e.g. `wallet is not a hash`.
     pub problems: Vec<String>,
 }
 

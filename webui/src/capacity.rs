@@ -27,13 +27,13 @@ const NEAR_CAPACITY: f64 = 0.85;
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub(crate) struct Capacity {
-    /// What rng lets through.
+    /// The capacity of rng.
     pub(crate) rng: Option<f64>,
-    /// What the workers could do if rng had no queue.
+    /// The capacity of the workers, if rng had no queue.
     pub(crate) workers: Option<f64>,
 }
 
-/// What limits the speed.
+/// The part of the application that limits the speed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Bottleneck {
     /// No worker sends heartbeats.
@@ -107,7 +107,7 @@ fn reports_everything(workers: &Workers) -> bool {
 }
 
 impl Bottleneck {
-    /// What limits the speed of the workers; `before` is what did a second ago.
+    /// The bottleneck of the workers; `before` is that of the previous reading.
     pub(crate) fn of(
         workers: &Workers,
         capacity: Capacity,

@@ -9,7 +9,7 @@ use crate::rates::{MIN_WINDOW, Series, WINDOW};
 /// An rng is gone if this number of responses was expected since its last one, at its last rate.
 const MISSED: f64 = 14.0;
 
-/// What workers reported of each rng since their previous heartbeats.
+/// The responses of each rng that workers reported since their previous heartbeats.
 #[derive(Default)]
 pub(crate) struct Responses<'a>(BTreeMap<&'a str, Rng>);
 

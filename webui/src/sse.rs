@@ -17,7 +17,7 @@ pub(crate) struct Fragment {
     /// Increases by one with each rendering.
     number: u64,
     pub(crate) html: Arc<str>,
-    /// What changed since the previous one.
+    /// The lines that changed since the previous one, as JSON.
     patch: Arc<str>,
 }
 
