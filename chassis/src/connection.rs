@@ -22,6 +22,7 @@ use tracing::{Instrument, debug};
 use crate::{
     activity::{Activity, TrackedBody, TrackedStream},
     limits::Limits,
+    path::ignore_extra_slashes,
     shutdown::Shutdown,
 };
 
@@ -145,6 +146,7 @@ impl Connections {
             return Either::Left(ready(Ok(response)));
         };
         request.extensions_mut().insert(ConnectInfo(client));
+        ignore_extra_slashes(&mut request);
         let mut router = self.router.clone();
         // Boxed, or a refused request would take as much memory as an accepted one.
         Either::Right(Box::pin(async move {

@@ -13,6 +13,7 @@ mod listen;
 mod metrics;
 mod observe;
 mod parse;
+mod path;
 mod run;
 mod server;
 mod settings;
@@ -27,6 +28,7 @@ use std::io::{self, IsTerminal};
 use axum::Router;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
+use tracing::info;
 
 pub use access::ACCESS;
 pub use healthcheck::healthcheck;
@@ -99,6 +101,8 @@ impl Chassis {
     /// latter is not available.
     pub async fn serve(mut self, address: &Listen, router: Router) -> anyhow::Result<()> {
         let listener = listen("LISTEN", address.listen)?;
+        // The line that webui of the original logs.
+        info!("{} running on port {}", self.name.to_uppercase(), listener.local_addr()?.port());
         let metrics = HttpMetrics::register(&mut self.registry).of(self.name);
         let limits = Limits::with_connections(address.max_connections);
         serve(listener, router, metrics, limits, self.serve_admin()).await;

@@ -47,16 +47,19 @@ struct Hasher {
 
 /// The routes of hasher. Simulated delays end when `stop` is cancelled.
 pub fn router(settings: &Settings, stop: CancellationToken) -> Router {
-    let refuse = |status: StatusCode| {
-        async move || timed(status.into_response(), Instant::now(), Duration::ZERO)
+    let refuse = |status: StatusCode, sentence: &'static str| {
+        async move || timed((status, sentence).into_response(), Instant::now(), Duration::ZERO)
     };
-    let not_found = refuse(StatusCode::NOT_FOUND);
+    let not_found =
+        refuse(StatusCode::NOT_FOUND, "Not found. Please send the bytes with POST /.\n");
+    let not_allowed =
+        refuse(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed. Please use POST.\n");
     let served_by = ServedBy { host: hostname(), lanes: None, delay: Some(settings.delay) };
     let hasher = Hasher { settings: settings.clone(), served_by: served_by.header(), stop };
     Router::new()
         // As in the original, a method without a route is not found rather than not allowed.
         .route("/", any(not_found).get(index).post(hash))
-        .route("/blocks/32", post(hash_blocks).fallback(refuse(StatusCode::METHOD_NOT_ALLOWED)))
+        .route("/blocks/32", post(hash_blocks).fallback(not_allowed))
         .fallback(not_found)
         .with_state(hasher)
 }

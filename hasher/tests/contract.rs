@@ -12,7 +12,7 @@ use std::{
 use chassis::{ByteSize, Limits, Shutdown, defaults};
 use hasher::Settings;
 use sha2::{Digest, Sha256};
-use testkit::{Client, Process, Response, Service, build, metrics};
+use testkit::{Client, Process, Response, Service, TIMEOUT, build, metrics};
 
 const MIB: usize = 1024 * 1024;
 
@@ -170,6 +170,20 @@ fn by_default_a_hash_takes_a_tenth_of_a_second() {
         post(service.address, b"");
     }
     assert!(started.elapsed() >= Duration::from_millis(300));
+}
+
+#[test]
+fn extra_slashes_are_ignored_and_logged_as_sent() {
+    let hasher = program();
+    let address = hasher.address("LISTEN");
+    for path in ["//", "///", "/%2F"] {
+        assert!(
+            Client::request(address, "GET", path).text().starts_with("HASHER running on "),
+            "{path}"
+        );
+    }
+    assert_eq!(Client::request(address, "POST", "//").status, 200);
+    hasher.wait_for("\"GET /%2F HTTP/1.1\" 200", TIMEOUT);
 }
 
 #[test]
@@ -368,7 +382,12 @@ fn hasher_listens_on_ipv6() {
 }
 
 fn program() -> Process {
-    Process::service(env!("CARGO_BIN_EXE_hasher"), &[("DELAY", "0s")])
+    program_with(&[])
+}
+
+fn program_with(settings: &[(&str, &str)]) -> Process {
+    let settings = [&[("DELAY", "0s")], settings].concat();
+    Process::service(env!("CARGO_BIN_EXE_hasher"), &settings)
 }
 
 #[test]

@@ -59,6 +59,7 @@ pub fn router(
     Router::new()
         .route("/", get(index).fallback(not_allowed))
         .route("/{n}", any(random_bytes))
+        .fallback(not_found)
         .with_state(lane.clone())
         // Around everything: the original serves even errors one at a time.
         .layer(middleware::from_fn_with_state(lane, lane::queue))
@@ -75,7 +76,7 @@ async fn random_bytes(
 ) -> Response {
     let is_number = |n: &str| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit());
     let Some(Path(n)) = path.ok().filter(|Path(n)| is_number(n)) else {
-        return StatusCode::NOT_FOUND.into_response();
+        return not_found().await;
     };
     if method != Method::GET && method != Method::HEAD {
         return not_allowed(method).await;
@@ -92,13 +93,18 @@ async fn random_bytes(
     (delayed, headers, body(n)).into_response()
 }
 
+async fn not_found() -> Response {
+    let sentence = "Not found. Please ask for a number of bytes, such as /32.\n";
+    (StatusCode::NOT_FOUND, sentence).into_response()
+}
+
 /// The response of Flask, which the original uses, to a method that a resource does not have.
 async fn not_allowed(method: Method) -> Response {
-    let status = match method {
-        Method::OPTIONS => StatusCode::OK,
-        _ => StatusCode::METHOD_NOT_ALLOWED,
+    let (status, sentence) = match method {
+        Method::OPTIONS => (StatusCode::OK, ""),
+        _ => (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed. Please use GET.\n"),
     };
-    (status, [(ALLOW, "GET, HEAD, OPTIONS")]).into_response()
+    (status, [(ALLOW, "GET, HEAD, OPTIONS")], sentence).into_response()
 }
 
 /// `n` random bytes, generated while they are sent.

@@ -76,6 +76,35 @@ fn a_path_that_is_not_a_number_is_not_found() {
 }
 
 #[test]
+fn extra_slashes_are_ignored() {
+    let service = without_delay();
+    for path in ["//32", "///32", "/%2F32", "/%2f%2F32"] {
+        let response = Client::request(service.address, "GET", path);
+        assert_eq!((response.status, response.body.len()), (200, 32), "{path}");
+    }
+    for path in ["//", "/%2F"] {
+        assert!(
+            Client::request(service.address, "GET", path).text().starts_with("RNG running on ")
+        );
+    }
+}
+
+#[test]
+fn refusals_are_one_sentence() {
+    let service = without_delay();
+    for (method, path, sentence) in [
+        ("GET", "/abc", "Not found. Please ask for a number of bytes, such as /32.\n"),
+        ("GET", "/some/where", "Not found. Please ask for a number of bytes, such as /32.\n"),
+        ("POST", "/32", "Method not allowed. Please use GET.\n"),
+        ("OPTIONS", "/32", ""),
+    ] {
+        let response = Client::request(service.address, method, path);
+        assert_eq!(response.text(), sentence, "{method} {path}");
+        assert_eq!(response.header("content-type"), Some("text/plain; charset=utf-8"));
+    }
+}
+
+#[test]
 fn head_returns_the_headers_of_get_without_a_body() {
     let service = without_delay();
     let mut client = service.connect();

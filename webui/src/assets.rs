@@ -10,7 +10,7 @@ use askama::filters::{Html, escape};
 use axum::{
     Router,
     extract::Request,
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -19,6 +19,8 @@ use chassis::SettingError;
 use sha2::{Digest, Sha256};
 use tower_http::services::ServeDir;
 use tracing::warn;
+
+use crate::content;
 
 /// The folder in the container image, where a volume can be mounted.
 const DEFAULT_FOLDER: &str = "/files";
@@ -69,8 +71,10 @@ impl Assets {
             })?;
         }
         let folder = folder.unwrap_or(Path::new(DEFAULT_FOLDER)).to_owned();
-        let embedded = |content_type, text| {
-            get(async move || ([(CONTENT_TYPE, content_type)], text).into_response())
+        let embedded = |content_type, text: &'static str| {
+            get(async move |headers: HeaderMap| {
+                content::respond(&headers, content_type, text.into())
+            })
         };
         let embedded = Router::new()
             .route("/dashboard.js", embedded("text/javascript", SCRIPT))
@@ -109,17 +113,21 @@ impl Assets {
         None
     }
 
-    /// Serves all other files, read on each request so that a change shows on reload.
-    pub(crate) async fn serve(mut self, request: Request) -> Response {
+    /// Serves all other files, read on each request so that a change shows on reload; none if there
+    /// is no such file.
+    pub(crate) async fn serve(mut self, request: Request) -> Option<Response> {
         let path = request.uri().path().to_owned();
         match self.service.try_call(request).await {
-            Ok(response) => response.into_response(),
+            Ok(response) => {
+                let missing = [StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED];
+                (!missing.contains(&response.status())).then(|| response.into_response())
+            }
             Err(error) => {
                 // For example a name that is too long for a file.
                 if !matches!(error.kind(), ErrorKind::InvalidFilename) {
                     warn!("{path} cannot be read in {}: {error}", self.folder.display());
                 }
-                StatusCode::NOT_FOUND.into_response()
+                None
             }
         }
     }

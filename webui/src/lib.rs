@@ -4,11 +4,13 @@
 //! rate; `rngs`, `others` and `workers` apply it to heartbeats and counters; `capacity` predicts the
 //! speed and finds the bottleneck; `history` holds samples and events; `metrics` are for Prometheus;
 //! `state` combines these; `coin` describes a coin; `view` renders the state; `sse` streams it;
-//! `publish` is the loop; `assets` are the static files. This file has the routes.
+//! `publish` is the loop; `assets` are the static files, and `content` answers conditional and
+//! range requests for them. This file has the routes.
 
 mod assets;
 mod capacity;
 mod coin;
+mod content;
 mod history;
 mod metrics;
 mod others;
@@ -24,16 +26,17 @@ mod workers;
 use std::path::PathBuf;
 
 use axum::{
-    Json, Router,
+    Router,
     extract::{Path, RawQuery, Request, State, rejection::PathRejection},
     http::{
-        HeaderValue, StatusCode,
+        HeaderMap, HeaderValue, Method, StatusCode, Uri,
         header::{
-            CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, X_CONTENT_TYPE_OPTIONS,
+            ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION,
+            X_CONTENT_TYPE_OPTIONS,
         },
     },
-    response::{Html, IntoResponse, Response},
-    routing::get,
+    response::{IntoResponse, Response},
+    routing::any,
 };
 use serde_json::json;
 use store::Store;
@@ -87,19 +90,38 @@ pub fn router(
     tokio::spawn(read.in_current_span());
     tokio::spawn(async move { stop.run_until_cancelled(publish).await }.in_current_span());
 
+    let other = any(other_method);
     let set =
         |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
     Ok(Router::new()
-        .route("/", get(async || (StatusCode::FOUND, [(LOCATION, "index.html")])))
-        .route("/index.html", get(index))
-        .route("/fragment", get(fragment))
-        .route("/events", get(events))
-        .route("/coins/{hash}", get(coin))
-        .route("/json", get(json))
+        .route("/", other.clone().get(redirect))
+        .route("/index.html", any(not_found).get(index))
+        .route("/fragment", other.clone().get(fragment))
+        .route("/events", other.clone().get(events))
+        .route("/coins/{hash}", other.clone().get(coin))
+        .route("/json", other.clone().get(json))
+        .route("/json/", other.get(json))
         .fallback(asset)
         .layer(set(CACHE_CONTROL, "no-cache"))
         .layer(set(X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .with_state(webui))
+}
+
+async fn redirect() -> Response {
+    let headers = [(LOCATION, "index.html")];
+    (StatusCode::FOUND, headers, "Found. Redirecting to index.html").into_response()
+}
+
+/// The response of Express, which the original uses, to a method without a route.
+async fn other_method(method: Method, uri: Uri) -> Response {
+    match method {
+        Method::OPTIONS => ([(ALLOW, "GET,HEAD")], "GET,HEAD").into_response(),
+        _ => not_found(method, uri).await,
+    }
+}
+
+async fn not_found(method: Method, uri: Uri) -> Response {
+    (StatusCode::NOT_FOUND, format!("Cannot {method} {}\n", uri.path())).into_response()
 }
 
 async fn json(State(webui): State<Webui>) -> Response {
@@ -110,7 +132,7 @@ async fn json(State(webui): State<Webui>) -> Response {
         Ok(snapshot) => {
             let totals = &snapshot.totals;
             let json = json!({"coins": totals.coins, "hashes": totals.hashes, "now": reading.now});
-            Json(json).into_response()
+            ([(CONTENT_TYPE, "application/json; charset=utf-8")], json.to_string()).into_response()
         }
         Err(sentence) => unavailable(&sentence),
     }
@@ -132,10 +154,15 @@ fn unavailable(sentence: &str) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, format!("{sentence}.\n")).into_response()
 }
 
-async fn index(State(webui): State<Webui>, RawQuery(query): RawQuery) -> Response {
+async fn index(
+    State(webui): State<Webui>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
     let html = webui.fragments.of(Window::of(query.as_deref())).borrow().html.clone();
     let (policy, page) = webui.assets.page(&html).await;
-    ([(CONTENT_SECURITY_POLICY, policy)], Html(page)).into_response()
+    let page = content::respond(&headers, "text/html; charset=utf-8", page.into());
+    ([(CONTENT_SECURITY_POLICY, policy)], page).into_response()
 }
 
 async fn fragment(State(webui): State<Webui>, RawQuery(query): RawQuery) -> Response {
@@ -153,5 +180,9 @@ async fn events(State(webui): State<Webui>, RawQuery(query): RawQuery) -> Respon
 }
 
 async fn asset(State(webui): State<Webui>, request: Request) -> Response {
-    webui.assets.serve(request).await
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    match webui.assets.serve(request).await {
+        Some(response) => response,
+        None => not_found(method, uri).await,
+    }
 }

@@ -92,7 +92,7 @@ impl<T: Transport> Worker<T> {
                 if let Err(error) = worker.clone().mine_until_error(&stop).await {
                     error!("{error:#}");
                     let retry = worker.settings.retry;
-                    info!("Waiting {} and restarting.", humantime::format_duration(retry));
+                    error!("Waiting {} and restarting.", humantime::format_duration(retry));
                     worker.stats.set_last_error(&error);
                     stop.run_until_cancelled(sleep(retry)).await;
                 }

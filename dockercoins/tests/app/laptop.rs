@@ -155,7 +155,7 @@ fn without_redis_the_page_is_served_and_the_log_names_the_error() {
     let (_, url) = NO_REDIS;
     let app = application(&[&format!("--redis={url}")], &[]);
     app.wait_for(" ERROR 127.0.0.1:1: ", TIMEOUT);
-    app.wait_for(" INFO Waiting 10s and restarting.", TIMEOUT);
+    app.wait_for(" ERROR Waiting 10s and restarting.", TIMEOUT);
     assert_eq!(Client::get(page(&app), "/index.html").status, 200);
     assert_eq!(Client::get(page(&app), "/json").status, 503);
 }

@@ -16,12 +16,15 @@ fn an_access_line_is_in_common_log_format() {
     for (name, request, expected) in [
         ("rng", "GET /32", "\"GET /32 HTTP/1.1\" 200 32"),
         ("rng", "HEAD /32", "\"HEAD /32 HTTP/1.1\" 200 "),
-        ("rng", "GET /abc?x=%22y", "\"GET /abc?x=%22y HTTP/1.1\" 404 0"),
+        ("rng", "GET /abc?x=%22y", "\"GET /abc?x=%22y HTTP/1.1\" 404 58"),
         ("hasher", "POST /", "\"POST / HTTP/1.1\" 200 64"),
-        ("webui", "GET /", "\"GET / HTTP/1.1\" 302 0"),
+        ("webui", "GET /", "\"GET / HTTP/1.1\" 302 32"),
         ("webui", "GET /favicon.svg", "\"GET /favicon.svg HTTP/1.1\" 200 "),
     ] {
         let process = service(name, &[]);
+        let port = process.address("LISTEN").port();
+        let running = format!("  INFO {} running on port {port}", name.to_uppercase());
+        process.wait_for(&running, TIMEOUT);
         // The response to HEAD has a length but no body.
         let client = Client::start(process.address("LISTEN"), request, b"").unwrap();
         std::io::copy(&mut client.into_reader(), &mut std::io::sink()).unwrap();

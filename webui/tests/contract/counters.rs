@@ -20,7 +20,7 @@ fn json_has_coins_hashes_and_the_time_of_the_reading() {
     let before = now();
     let service = start(store.clone());
     let response = get(&service, "/json");
-    assert_eq!(response.header("content-type"), Some("application/json"));
+    assert_eq!(response.header("content-type"), Some("application/json; charset=utf-8"));
     let text = response.text();
     assert!(text.starts_with(r#"{"coins":0,"hashes":null,"now":"#), "{text}");
     let read = json(&service)["now"].as_f64().unwrap();

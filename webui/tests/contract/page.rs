@@ -11,8 +11,62 @@ use crate::{add, get, memory, start, start_with_files, start_with_store_and_file
 
 #[test]
 fn the_root_redirects_to_a_relative_url() {
-    let response = get(&start(memory()), "/");
-    assert_eq!((response.status, response.header("location")), (302, Some("index.html")));
+    let service = start(memory());
+    for path in ["/", "//"] {
+        let response = get(&service, path);
+        assert_eq!((response.status, response.header("location")), (302, Some("index.html")));
+        assert_eq!(response.text(), "Found. Redirecting to index.html");
+        assert_eq!(response.header("content-type"), Some("text/plain; charset=utf-8"));
+    }
+}
+
+#[test]
+fn other_methods_get_the_responses_of_the_original() {
+    let service = start(memory());
+    for path in ["/", "/json", "/json/"] {
+        let options = Client::request(service.address, "OPTIONS", path);
+        assert_eq!((options.status, options.header("allow")), (200, Some("GET,HEAD")), "{path}");
+        assert_eq!(options.text(), "GET,HEAD");
+        for method in ["POST", "PUT", "DELETE", "BREW"] {
+            let response = Client::request(service.address, method, path);
+            assert_eq!((response.status, response.header("allow")), (404, None), "{method} {path}");
+            assert_eq!(response.text(), format!("Cannot {method} {path}\n"));
+        }
+    }
+    for path in ["/index.html", "/dashboard.js", "/nowhere"] {
+        for method in ["OPTIONS", "POST"] {
+            let response = Client::request(service.address, method, path);
+            assert_eq!(response.status, 404, "{method} {path}");
+            assert_eq!(response.text(), format!("Cannot {method} {path}\n"));
+        }
+    }
+    assert_eq!(get(&service, "/nowhere?x=1").text(), "Cannot GET /nowhere\n");
+}
+
+#[test]
+fn files_answer_conditional_and_range_requests() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = start_with_files(folder.path());
+    fs::write(folder.path().join("mounted.txt"), "0123456789").unwrap();
+    let send = |path: &str, header: &str| {
+        let mut client = Client::connect(service.address);
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: webui\r\n{header}\r\n\r\n"));
+        client.response()
+    };
+    for path in ["/index.html", "/dashboard.js", "/favicon.svg", "/mounted.txt"] {
+        let part = send(path, "Range: bytes=2-5");
+        let whole = get(&service, path);
+        assert_eq!((part.status, &part.body[..]), (206, &whole.body[2..6]), "{path}");
+        assert_eq!(whole.header("accept-ranges"), Some("bytes"), "{path}");
+        let condition = match whole.header("etag") {
+            Some(etag) => format!("If-None-Match: {etag}"),
+            None => format!("If-Modified-Since: {}", whole.header("last-modified").unwrap()),
+        };
+        if path != "/index.html" {
+            let known = send(path, &condition);
+            assert_eq!((known.status, known.body.len()), (304, 0), "{path}");
+        }
+    }
 }
 
 #[test]
@@ -78,7 +132,8 @@ fn every_response_has_safe_headers() {
     for (path, content_type) in [
         ("/index.html", "text/html; charset=utf-8"),
         ("/fragment", "text/html; charset=utf-8"),
-        ("/json", "application/json"),
+        ("/json", "application/json; charset=utf-8"),
+        ("/json/", "application/json; charset=utf-8"),
         ("/dashboard.js", "text/javascript"),
         ("/favicon.svg", "image/svg+xml"),
     ] {

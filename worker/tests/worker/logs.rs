@@ -73,7 +73,7 @@ fn the_default_pause_is_logged_as_ten_seconds() {
     let redis = Peer::closed(peer::hang);
     let url = format!("redis://{}", redis.name());
     let worker = worker(&rng, &hasher, &url, &[("RETRY", "")]);
-    wait_for_info(&worker, "Waiting 10s and restarting.");
+    worker.wait_for(" ERROR Waiting 10s and restarting.", TIMEOUT);
 }
 
 #[test]
