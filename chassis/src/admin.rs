@@ -2,17 +2,28 @@
 
 use std::sync::Arc;
 
-use axum::{Router, http::StatusCode, routing::get};
+use axum::{
+    Router,
+    http::{HeaderMap, StatusCode},
+    routing::get,
+};
 use prometheus_client::registry::Registry;
 
-use crate::{metrics, shutdown::Shutdown};
+use crate::{faults::Faults, metrics, shutdown::Shutdown};
 
 /// `/healthz` (the process responds), `/readyz` (it accepts new work; 503 before it listens and
-/// while it stops), `/version` and `/metrics`. None of them depends on another service.
-pub(crate) fn router(registry: Registry, version: String, shutdown: Shutdown) -> Router {
+/// while it stops), `/version` and `/metrics`, and `/faults` if it is enabled. None of them depends
+/// on another service.
+pub(crate) fn router(
+    registry: Registry,
+    version: String,
+    shutdown: Shutdown,
+    faults: Faults,
+) -> Router {
     let registry = Arc::new(registry);
+    let endpoint = faults.clone().endpoint();
     let ready = move || async move {
-        match shutdown.is_ready() {
+        match shutdown.is_ready() && faults.is_ready() {
             true => (StatusCode::OK, "ready\n"),
             false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
         }
@@ -21,5 +32,9 @@ pub(crate) fn router(registry: Registry, version: String, shutdown: Shutdown) ->
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/version", get(async move || format!("{version}\n")))
-        .route("/metrics", get(async move || metrics::expose(&registry)))
+        .route(
+            "/metrics",
+            get(async move |headers: HeaderMap| metrics::expose(&registry, &headers)),
+        )
+        .merge(endpoint)
 }

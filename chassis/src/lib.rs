@@ -7,6 +7,7 @@ mod activity;
 mod admin;
 mod connection;
 mod export;
+mod faults;
 mod healthcheck;
 mod limits;
 mod listen;
@@ -31,6 +32,7 @@ use tokio::net::TcpListener;
 use tracing::info;
 
 pub use access::ACCESS;
+pub use faults::{FaultSettings, Faults};
 pub use healthcheck::healthcheck;
 pub use limits::Limits;
 pub use listen::listen;
@@ -65,6 +67,8 @@ pub struct Chassis {
     pub registry: Registry,
     /// The handle that stops the service.
     pub shutdown: Shutdown,
+    /// Faults on demand; none unless the service sets some.
+    pub faults: Faults,
     name: &'static str,
     version: String,
     admin: TcpListener,
@@ -88,12 +92,13 @@ impl Chassis {
         let shutdown = prepare(&settings.shared)?;
         let version = settings.shared.dockercoins_version.clone();
         let admin = listen("ADMIN_LISTEN", settings.admin_listen)?;
-        Ok(Self { registry: registry(name, &version), shutdown, name, version, admin })
+        let registry = registry(name, &version);
+        Ok(Self { registry, shutdown, faults: Faults::default(), name, version, admin })
     }
 
     /// Serves the admin port in the background, and returns the handle that stops the service.
     pub fn serve_admin(self) -> Shutdown {
-        serve_admin(self.admin, self.registry, self.version, &self.shutdown);
+        serve_admin(self.admin, self.registry, self.version, &self.shutdown, self.faults);
         self.shutdown
     }
 
@@ -105,6 +110,7 @@ impl Chassis {
         info!("{} running on port {}", self.name.to_uppercase(), listener.local_addr()?.port());
         let metrics = HttpMetrics::register(&mut self.registry).of(self.name);
         let limits = Limits::with_connections(address.max_connections);
+        let router = self.faults.clone().add_to(router);
         serve(listener, router, metrics, limits, self.serve_admin()).await;
         Ok(())
     }

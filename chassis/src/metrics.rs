@@ -3,7 +3,10 @@
 use std::{fmt, fs};
 
 use axum::{
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{
+        HeaderMap, StatusCode,
+        header::{ACCEPT, CONTENT_TYPE, VARY},
+    },
     response::IntoResponse,
 };
 use prometheus_client::{
@@ -57,14 +60,54 @@ pub fn registry(service: &'static str, version: &str) -> Registry {
     registry
 }
 
-/// The current metrics as text.
+/// The current metrics as OpenMetrics text if the client accepts it by name, as Prometheus does;
+/// otherwise in the older text format, which every tool reads.
 ///
 /// Source: OpenMetrics 1.0, <https://prometheus.io/docs/specs/om/open_metrics_spec/>.
-pub(crate) fn expose(registry: &Registry) -> Result<impl IntoResponse + use<>, StatusCode> {
+pub(crate) fn expose(
+    registry: &Registry,
+    headers: &HeaderMap,
+) -> Result<impl IntoResponse + use<>, StatusCode> {
     let mut text = String::new();
     encode(&mut text, registry).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-    let text_format = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    Ok(([(CONTENT_TYPE, text_format)], text))
+    let mut accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let (format, text) = match accepted.any(|value| value.contains("application/openmetrics-text"))
+    {
+        true => ("application/openmetrics-text; version=1.0.0; charset=utf-8", text),
+        false => ("text/plain; version=0.0.4; charset=utf-8", older_format(&text)),
+    };
+    Ok(([(CONTENT_TYPE, format), (VARY, "accept")], text))
+}
+
+/// OpenMetrics text in the format of Prometheus before OpenMetrics: a counter is described under the
+/// name of its samples, an info is a gauge, and there are no units and no end mark.
+///
+/// Source: <https://prometheus.io/docs/instrumenting/exposition_formats/>.
+fn older_format(text: &str) -> String {
+    let mut older = String::with_capacity(text.len());
+    let mut help = None;
+    for line in text.lines() {
+        if let Some(described) = line.strip_prefix("# HELP ") {
+            help = described.split_once(' ');
+        } else if let Some((name, kind)) =
+            line.strip_prefix("# TYPE ").and_then(|l| l.split_once(' '))
+        {
+            let (suffix, kind) = match kind {
+                "counter" => ("_total", kind),
+                "info" => ("_info", "gauge"),
+                "unknown" => ("", "untyped"),
+                _ => ("", kind),
+            };
+            if let Some((_, help)) = help.take() {
+                older += &format!("# HELP {name}{suffix} {help}\n");
+            }
+            older += &format!("# TYPE {name}{suffix} {kind}\n");
+        } else if !line.starts_with('#') {
+            older += line;
+            older.push('\n');
+        }
+    }
+    older
 }
 
 /// The resources of this process, read at each scrape. A host without /proc has none of these.

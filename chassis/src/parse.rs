@@ -115,6 +115,14 @@ pub(crate) fn parse_address(value: &str) -> Result<SocketAddr, String> {
         .map_err(|_| invalid_value(value, "an address and port", "[::]:8080 or 127.0.0.1:8080"))
 }
 
+/// Parses a percentage, with or without the sign.
+pub(crate) fn parse_percentage(value: &str) -> Result<u8, String> {
+    let number = value.strip_suffix('%').unwrap_or(value).parse().ok();
+    number
+        .filter(|&number| number <= 100)
+        .ok_or_else(|| invalid_value(value, "a percentage from 0% to 100%", "20%"))
+}
+
 /// Parses a switch.
 pub(crate) fn parse_switch(value: &str) -> Result<bool, String> {
     match value.to_lowercase().as_str() {

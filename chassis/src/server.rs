@@ -19,6 +19,7 @@ use tracing::{Instrument, warn};
 use crate::{
     access, admin,
     connection::Connections,
+    faults::Faults,
     limits::Limits,
     observe::{self, HttpMetrics},
     shutdown::Shutdown,
@@ -51,8 +52,9 @@ pub fn serve_admin(
     registry: Registry,
     version: String,
     shutdown: &Shutdown,
+    faults: Faults,
 ) {
-    let router = admin::router(registry, version, shutdown.clone());
+    let router = admin::router(registry, version, shutdown.clone(), faults);
     // Not the service's own shutdown: probes get a response until the process ends.
     let never = Shutdown::new(Duration::ZERO);
     tokio::spawn(run(listener, router, Limits::admin(), never).in_current_span());

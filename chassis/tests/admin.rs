@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use chassis::Shutdown;
+use chassis::{Faults, Shutdown};
 use testkit::{Client, any_port, metrics};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -14,7 +14,13 @@ async fn probes_respond_until_the_process_ends() {
     let listener = chassis::listen("ADMIN_LISTEN", any_port()).unwrap();
     let admin = listener.local_addr().unwrap();
     let shutdown = Shutdown::new(HOUR);
-    chassis::serve_admin(listener, chassis::registry("test", "1.2.3"), "1.2.3".into(), &shutdown);
+    chassis::serve_admin(
+        listener,
+        chassis::registry("test", "1.2.3"),
+        "1.2.3".into(),
+        &shutdown,
+        Faults::default(),
+    );
     let status = |path| Client::get(admin, path).status;
 
     assert_eq!(Client::get(admin, "/version").text(), "1.2.3\n");
@@ -39,12 +45,40 @@ async fn metrics_are_open_metrics_text_and_report_the_program() {
         chassis::registry("test", "1.2.3"),
         "1.2.3".into(),
         &Shutdown::new(HOUR),
+        Faults::default(),
     );
 
     let own = metrics(admin);
     assert_eq!(own[r#"dockercoins_build_info{service="test",version="1.2.3"}"#], 1.0);
-    let text = Client::get(admin, "/metrics").text();
-    assert!(text.contains("# TYPE dockercoins_build info\n"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_ask_for_open_metrics_gets_the_older_format() {
+    let listener = chassis::listen("ADMIN_LISTEN", any_port()).unwrap();
+    let admin = listener.local_addr().unwrap();
+    let registry = chassis::registry("test", "1.2.3");
+    chassis::serve_admin(
+        listener,
+        registry,
+        "1.2.3".into(),
+        &Shutdown::new(HOUR),
+        Faults::default(),
+    );
+
+    let response = Client::get(admin, "/metrics");
+    let media_type = "text/plain; version=0.0.4; charset=utf-8";
+    assert_eq!(response.header("content-type"), Some(media_type));
+    let text = response.text();
+    for line in [
+        "# HELP dockercoins_build_info Service and version of this program.\n\
+         # TYPE dockercoins_build_info gauge\n\
+         dockercoins_build_info{service=\"test\",version=\"1.2.3\"} 1\n",
+        "# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total ",
+        "# TYPE process_open_fds gauge\nprocess_open_fds ",
+    ] {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
+    assert!(!text.contains("# EOF") && !text.contains("# UNIT"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,7 +86,13 @@ async fn silent_clients_do_not_keep_a_probe_waiting() {
     let listener = chassis::listen("ADMIN_LISTEN", any_port()).unwrap();
     let admin = listener.local_addr().unwrap();
     let registry = chassis::registry("test", "1.2.3");
-    chassis::serve_admin(listener, registry, "1.2.3".into(), &Shutdown::new(HOUR));
+    chassis::serve_admin(
+        listener,
+        registry,
+        "1.2.3".into(),
+        &Shutdown::new(HOUR),
+        Faults::default(),
+    );
     // More connections than the admin port accepts at once. Each is closed after at most five
     // seconds.
     let mut silent: Vec<_> = (0..400).map(|_| Client::connect(admin)).collect();

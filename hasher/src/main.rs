@@ -1,6 +1,6 @@
 //! The program `hasher`.
 
-use chassis::Chassis;
+use chassis::{Chassis, Faults};
 use clap::Parser;
 
 /// SHA-256 over HTTP, in hex.
@@ -13,6 +13,8 @@ struct Settings {
     address: chassis::Listen,
     #[command(flatten)]
     service: chassis::Service,
+    #[command(flatten)]
+    faults: chassis::FaultSettings,
 }
 
 fn main() {
@@ -20,7 +22,8 @@ fn main() {
 }
 
 async fn run(settings: Settings) -> anyhow::Result<()> {
-    let chassis = Chassis::start_traced("hasher", &settings.service)?;
+    let mut chassis = Chassis::start_traced("hasher", &settings.service)?;
+    chassis.faults = Faults::new(&settings.faults);
     let router = hasher::router(&settings.hasher, chassis.shutdown.stop.clone());
     chassis.serve(&settings.address, router).await
 }

@@ -391,6 +391,62 @@ fn program_with(settings: &[(&str, &str)]) -> Process {
 }
 
 #[test]
+fn faults_are_off_by_default() {
+    let hasher = program();
+    let (address, admin) = (hasher.address("LISTEN"), hasher.address("ADMIN_LISTEN"));
+    assert!((0..50).all(|_| post(address, b"abc").status == 200));
+    assert_eq!(Client::get(admin, "/readyz").status, 200);
+    assert_eq!(Client::get(admin, "/faults").status, 404);
+    assert_eq!(Client::request(admin, "POST", "/faults?errors=100").status, 404);
+}
+
+#[test]
+fn a_fault_of_the_settings_is_there_from_the_start() {
+    let hasher = program_with(&[("FAULT_ERRORS", "20%"), ("FAULT_NOT_READY", "on")]);
+    let (address, admin) = (hasher.address("LISTEN"), hasher.address("ADMIN_LISTEN"));
+    let failed = (0..10).filter(|_| post(address, b"abc").status == 500).count();
+    assert_eq!(failed, 2);
+    assert_eq!(Client::get(admin, "/readyz").status, 503);
+    assert_eq!(Client::get(admin, "/healthz").status, 200);
+    hasher.wait_for("faults on demand: errors=20% not_ready=on leak=0 B", TIMEOUT);
+}
+
+#[test]
+fn faults_change_while_the_service_runs_if_the_settings_allow_it() {
+    let hasher = program_with(&[("FAULT_ENDPOINT", "on")]);
+    let (address, admin) = (hasher.address("LISTEN"), hasher.address("ADMIN_LISTEN"));
+    let change = |query: &str| Client::request(admin, "POST", &format!("/faults?{query}"));
+    assert_eq!(Client::get(admin, "/faults").text(), "errors=0% not_ready=off leak=0 B\n");
+    assert_eq!(post(address, b"abc").status, 200);
+
+    let changed = change("errors=100%25&not_ready=on&leak=1MiB");
+    assert_eq!(changed.text(), "errors=100% not_ready=on leak=1.0 MiB\n");
+    let before = resident(admin);
+    for _ in 0..30 {
+        let response = post(address, b"abc");
+        assert_eq!(
+            (response.status, response.text().as_str()),
+            (500, "This is a fault on demand.\n")
+        );
+    }
+    if cfg!(target_os = "linux") {
+        assert!(resident(admin) - before > 20e6);
+    }
+    assert_eq!(Client::get(admin, "/readyz").status, 503);
+
+    let refused = change("errors=0&delay=1s");
+    assert_eq!(refused.status, 400);
+    assert!(refused.text().contains("no fault 'delay'"), "{}", refused.text());
+    assert_eq!(post(address, b"abc").status, 500);
+    change("errors=0&not_ready=off&leak=0");
+    assert_eq!((post(address, b"abc").status, Client::get(admin, "/readyz").status), (200, 200));
+}
+
+fn resident(admin: SocketAddr) -> f64 {
+    metrics(admin).get("process_resident_memory_bytes").copied().unwrap_or_default()
+}
+
+#[test]
 fn metrics_report_the_program() {
     let metrics = metrics(program().address("ADMIN_LISTEN"));
     assert_eq!(metrics[&build("hasher")], 1.0);

@@ -1,6 +1,6 @@
 //! The program `rng`.
 
-use chassis::Chassis;
+use chassis::{Chassis, Faults};
 use clap::Parser;
 
 /// Random bytes over HTTP, one request at a time.
@@ -13,6 +13,8 @@ struct Settings {
     address: chassis::Listen,
     #[command(flatten)]
     service: chassis::Service,
+    #[command(flatten)]
+    faults: chassis::FaultSettings,
 }
 
 fn main() {
@@ -21,6 +23,7 @@ fn main() {
 
 async fn run(settings: Settings) -> anyhow::Result<()> {
     let mut chassis = Chassis::start_traced("rng", &settings.service)?;
+    chassis.faults = Faults::new(&settings.faults);
     let metrics = rng::Metrics::register(&mut chassis.registry);
     let stop = chassis.shutdown.stop.clone();
     let router = rng::router(&settings.rng, chassis::hostname(), metrics, stop);

@@ -12,7 +12,10 @@ use crate::Client;
 ///
 /// Source: OpenMetrics 1.0, <https://prometheus.io/docs/specs/om/open_metrics_spec/>.
 pub fn metrics(admin: SocketAddr) -> HashMap<String, f64> {
-    let response = Client::get(admin, "/metrics");
+    let mut client = Client::connect(admin);
+    let accept = "application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=0.0.4;q=0.3";
+    client.send(format!("GET /metrics HTTP/1.1\r\nHost: admin\r\nAccept: {accept}\r\n\r\n"));
+    let response = client.response();
     let text = response.text();
     let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     assert_eq!(

@@ -3,6 +3,8 @@
 import math
 import os
 import pathlib
+import re
+import shutil
 import socket
 import time
 
@@ -34,7 +36,7 @@ class Application:
         try:
             self.redis = self.start(Redis, folder)
             self.rng = self.start(Service, folder, "rng", DELAY=DELAY)
-            self.hasher = self.start(Service, folder, "hasher", DELAY=DELAY)
+            self.hasher = self.start(Service, folder, "hasher", DELAY=DELAY, FAULT_ENDPOINT="on")
             self.webui = self.start(Service, folder, "webui", REDIS_URL=self.redis.url)
             peers = {"RNG_URL": self.rng.url, "HASHER_URL": self.hasher.url, "REDIS_URL": self.redis.url}
             for name, settings in WORKERS.items():
@@ -60,7 +62,11 @@ class Application:
         """monitoring/prometheus.yml with the addresses of the services and shorter intervals."""
         config = yaml.safe_load((ROOT / "monitoring/prometheus.yml").read_text())
         config["global"] = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
-        config["rule_files"] = [str(ROOT / "monitoring" / files) for files in config["rule_files"]]
+        config["rule_files"] = [str(self.folder / files) for files in config["rule_files"]]
+        shutil.copytree(ROOT / "monitoring/rules", self.folder / "rules")
+        # The alerts on the error budgets fire at once. Without errors, they never do.
+        budgets = self.folder / "rules/budgets.yml"
+        budgets.write_text(re.sub(r"for: \d+m", "for: 1s", budgets.read_text()))
         (job,) = config["scrape_configs"]
         (names,) = job.pop("dns_sd_configs")
         assert set(names["names"]) == set(SERVICES) and names["port"] == 9000, names
@@ -207,9 +213,9 @@ def processes(app):
 
 
 def accepted_by_promtool(app):
-    """promtool accepts the metrics"""
+    """promtool accepts the metrics in the older text format"""
     for service in app.services():
-        yield from (f"{service.name}: {line}" for line in lint(service.exposition()))
+        yield from (f"{service.name}: {line}" for line in lint(service.exposition("text/plain")))
 
 
 def query_problem(app, query):
@@ -257,6 +263,22 @@ def no_alerts(app):
     yield from (str(alert["metric"]) for alert in firing)
 
 
+def alerts_on_faults(app):
+    """errors on demand make the alerts on the error budgets fire"""
+    expected = {"DockerCoinsHttpBudgetBurn", "DockerCoinsWorkBudgetBurn"}
+
+    def firing():
+        alerts = app.prometheus.get("query", query='ALERTS{alertstate="firing"}')["result"]
+        return {alert["metric"]["alertname"] for alert in alerts}
+
+    app.hasher.change_faults("errors=50")
+    try:
+        until(60, "not all alerts fire", lambda: expected <= firing())
+    finally:
+        app.hasher.change_faults("errors=0")
+    yield from ()
+
+
 def consistent_counts(app):
     """after rng stops, all work is flushed, and workers, hasher, webui and redis have the same numbers"""
     app.rng.stop()
@@ -271,7 +293,9 @@ def consistent_counts(app):
     reported = {
         "hashes": {
             "workers": app.sum("worker", "worker_units_total"),
-            "hasher": app.sum("hasher", "http_server_request_duration_seconds_count", http_route="/"),
+            "hasher": app.sum(
+                "hasher", "http_server_request_duration_seconds_count", http_route="/", http_response_status_code="200"
+            ),
             "webui": app.sum("webui", "webui_hashes"),
         },
         "coins": {"workers": app.sum("worker", "worker_coins_total"), "webui": app.sum("webui", "webui_coins")},
@@ -339,7 +363,7 @@ def floods(folder):
 
 
 WORKING = (speed, stages, requests, gauges, versions, processes, accepted_by_promtool)
-WATCHED = (targets, grafana_dashboard, page, recorded, no_alerts)
+WATCHED = (targets, grafana_dashboard, page, recorded, no_alerts, alerts_on_faults)
 FAILING = (consistent_counts, errors, unavailable, dashboard_with_errors, stored_metrics)
 
 

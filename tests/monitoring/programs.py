@@ -77,10 +77,15 @@ class Service(Program):
         self.address = None if service == "worker" else self.wait_for_log(r"listening on (\S+) \(LISTEN\)")
         self.url = f"http://{self.address}/"
 
-    def exposition(self):
+    def exposition(self, accept="application/openmetrics-text"):
         """The response of /metrics, as text."""
-        with urllib.request.urlopen(f"http://{self.admin}/metrics", timeout=10) as response:
+        request = urllib.request.Request(f"http://{self.admin}/metrics", headers={"Accept": accept})
+        with urllib.request.urlopen(request, timeout=10) as response:
             return response.read().decode()
+
+    def change_faults(self, query):
+        """Changes the faults of a service with FAULT_ENDPOINT."""
+        urllib.request.urlopen(f"http://{self.admin}/faults?{query}", data=b"", timeout=10).close()
 
 
 class Redis(Program):
