@@ -51,10 +51,10 @@ fn files_answer_conditional_and_range_requests() {
     let send = |path: &str, header: &str| {
         let mut client = Client::connect(service.address);
         client.send(format!("GET {path} HTTP/1.1\r\nHost: webui\r\n{header}\r\n\r\n"));
-        client.response()
+        client
     };
     for path in ["/index.html", "/dashboard.js", "/favicon.svg", "/mounted.txt"] {
-        let part = send(path, "Range: bytes=2-5");
+        let part = send(path, "Range: bytes=2-5").response();
         let whole = get(&service, path);
         assert_eq!((part.status, &part.body[..]), (206, &whole.body[2..6]), "{path}");
         assert_eq!(whole.header("accept-ranges"), Some("bytes"), "{path}");
@@ -63,8 +63,8 @@ fn files_answer_conditional_and_range_requests() {
             None => format!("If-Modified-Since: {}", whole.header("last-modified").unwrap()),
         };
         if path != "/index.html" {
-            let known = send(path, &condition);
-            assert_eq!((known.status, known.body.len()), (304, 0), "{path}");
+            let known = send(path, &condition).head();
+            assert_eq!(known.status, 304, "{path}");
         }
     }
 }
@@ -261,14 +261,14 @@ fn a_change_in_the_folder_shows_on_reload() {
 #[test]
 fn files_outside_the_folder_are_not_served() {
     let parent = tempfile::tempdir().unwrap();
-    fs::write(parent.path().join("secret"), "secret").unwrap();
+    fs::write(parent.path().join("secret"), "hidden").unwrap();
     let folder = parent.path().join("files");
     fs::create_dir(&folder).unwrap();
     let service = start_with_files(&folder);
     let absolute = format!("/{}", parent.path().join("secret").display());
     for path in ["/../secret", "/%2e%2e/secret", "/..%2fsecret", "/x/../../secret", &absolute] {
         let response = get(&service, path);
-        assert_eq!((response.status, response.text().contains("secret")), (404, false), "{path}");
+        assert_eq!((response.status, response.text().contains("hidden")), (404, false), "{path}");
     }
 }
 
