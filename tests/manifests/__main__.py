@@ -1,4 +1,4 @@
-"""Checks everything under k8s/: python tests/manifests. Requires kubectl and tests/requirements.txt."""
+"""Checks everything under k8s/ and charts/: python tests/manifests. Requires kubectl and tests/requirements.txt."""
 
 import collections
 import pathlib
@@ -16,6 +16,8 @@ if not shutil.which("kubectl"):
     print("skipped: no kubectl, which renders the manifests")
     sys.exit(77)
 
+import chart
+import docs
 import files
 import noticed
 import orders
@@ -62,6 +64,9 @@ with tempfile.TemporaryDirectory() as scratch:
         report(policy.__doc__, [(r.name, problem) for r in renders for problem in policy(r)])
     for policy in files.POLICIES:
         report(policy.__doc__, plain(policy(k8s, renderer)))
+    for policy in chart.POLICIES if chart.available else ():
+        report(f"charts: {policy.__doc__}", plain(policy(chart.CHART, chart.stand_in)))
+    report(docs.examples.__doc__, plain(docs.examples(k8s, renderer)))
     report(repeats.no_repeats.__doc__, plain(repeats.no_repeats(k8s, renderer)))
     for name, problems in noticed.run(k8s, renderer, renders):
         report(name, plain(problems))

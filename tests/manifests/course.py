@@ -1,8 +1,13 @@
-"""Policies about k8s/dockercoins.yaml, which the course uses."""
+"""Policies about k8s/dockercoins.yaml and k8s/course, which the course uses."""
 
-from kube import APPS, containers, get
-from render import kustomize, objects
+import copy as copies
+import itertools
 
+import schemas
+from kube import ADMIN_PORT, APPS, containers, get
+from render import kustomize, load, objects
+
+LINES = 170
 UNWANTED = ("#", "{{", "namespace:", "strategy:", "updateStrategy:", "minReadySeconds:", "NetworkPolicy")
 SERVICES = {"hasher": (80, None), "redis": (6379, None), "rng": (80, None), "webui": (80, "NodePort")}
 
@@ -45,3 +50,41 @@ def contract(k8s, _):
             yield f"{name}: containers {[(c['name'], c['image']) for c in containers(pod)]}"
         if get(o, "spec", "replicas") != 1:
             yield f"{name}: {get(o, 'spec', 'replicas')} replicas"
+
+
+def plain(k8s, _):
+    """k8s/course contains the objects of k8s/dockercoins.yaml, one per file, without all that a lesson can leave out"""
+    files = {f.name: f for f in (k8s / "course").iterdir()}
+    wanted = {f"{o['metadata']['name']}-{o['kind'].lower()}.yaml": reduced(o) for o in load(k8s / "dockercoins.yaml")}
+    if files.keys() != wanted.keys():
+        yield f"files: {sorted(files.keys() ^ wanted.keys())} missing or unknown"
+    if (lines := sum(f.read_text().count("\n") for f in files.values())) > LINES:
+        yield f"{lines} lines"
+    for file in files.keys() & wanted.keys():
+        found = load(files[file])
+        if found != [wanted[file]]:
+            yield f"{file}: {found} instead of {wanted[file]}"
+        if any(unwanted in files[file].read_text() for unwanted in UNWANTED):
+            yield f"{file}: a comment or a template"
+        for o, release in itertools.product(found, schemas.RELEASES):
+            if problem := schemas.problem(o, release):
+                yield f"{file} in {release}: {problem}"
+
+
+def reduced(o):
+    """The object with only its names, labels, image and ports."""
+    o = copies.deepcopy(o)
+    if o["kind"] == "Service":
+        for port in o["spec"]["ports"]:
+            if port["targetPort"] == port["port"]:
+                del port["targetPort"]
+        return o
+    template = o["spec"]["template"]
+    template["spec"] = {"containers": [reduced_container(c) for c in containers(template)]}
+    return o
+
+
+def reduced_container(container):
+    ports = [{"containerPort": p["containerPort"]} for p in container["ports"] if p["containerPort"] != ADMIN_PORT]
+    kept = {"name": container["name"], "image": container["image"]}
+    return kept | {"ports": ports} if ports else kept

@@ -1,11 +1,24 @@
 """Policies about the files under k8s/. Each takes a copy of this folder and a renderer."""
 
+import os
 import pathlib
 
 import course
+import network
 import yaml
-from kube import LOAD, PROGRAMS, title, walk
-from render import Loader, RenderError, combinations, copy, kustomization, plan
+from kube import LOAD, PROGRAMS, Render, title, walk
+from render import (
+    Loader,
+    RenderError,
+    combinations,
+    copy,
+    kustomization,
+    kustomize,
+    objects,
+    plan,
+    used_components,
+    write,
+)
 
 RENDERED = "dockercoins.yaml"
 # Used by Helm only.
@@ -18,7 +31,7 @@ def files(k8s):
 
 def no_orphans(k8s, _):
     """every file is used by a kustomization"""
-    used = {k8s / RENDERED, k8s / VALUES}
+    used = {k8s / RENDERED, k8s / VALUES, *(k8s / "course").iterdir()}
     for folder in [*(k8s / "components").iterdir(), *(k8s / "overlays").iterdir()]:
         used |= reached(k8s, folder)
     yield from (f"{f.relative_to(k8s)}: unused" for f in files(k8s) if f not in used)
@@ -49,9 +62,10 @@ def no_secrets(k8s, _):
 
 
 def named_once(k8s, _):
-    """registry and tag occur once, apart from the rendered file"""
+    """registry and tag occur once, apart from the files that scripts/render writes"""
     settings = dict(line.split("=", 1) for line in (k8s / "components/registry/images.env").read_text().split())
-    texts = {f.relative_to(k8s): f.read_text() for f in files(k8s) if f.name != RENDERED}
+    written = {k8s / RENDERED, *(k8s / "course").iterdir()}
+    texts = {f.relative_to(k8s): f.read_text() for f in files(k8s) if f not in written}
     for setting, value in settings.items():
         found = [str(name) for name, text in texts.items() for _ in range(text.count(value))]
         if len(found) != 1:
@@ -91,6 +105,22 @@ def images_follow(k8s, renderer):
             yield f"{name}: {changed}"
 
 
+def labelled(k8s, renderer):
+    """labels of an overlay in all selectors change no connection that the network policies allow"""
+    labels = [{"includeSelectors": True, "pairs": {"team": "blue"}}]
+    for overlay, components in ("production", ()), ("loadtest", ("monitoring", "network-policies")):
+        folder = renderer.folder()
+        write(
+            folder,
+            resources=[os.path.relpath(k8s / "overlays" / overlay, folder)],
+            components=[os.path.relpath(k8s / "components" / c, folder) for c in components],
+            labels=labels,
+        )
+        used = used_components(k8s / "overlays" / overlay) | set(components)
+        render = Render(f"{overlay} with labels", frozenset(used), objects(kustomize(folder)))
+        yield from (f"{render.name}: {problem}" for problem in network.arrows(render))
+
+
 POLICIES = (
     no_orphans,
     no_secrets,
@@ -100,6 +130,8 @@ POLICIES = (
     images_follow,
     course.rendered,
     course.contract,
+    course.plain,
+    labelled,
 )
 
 

@@ -1,5 +1,6 @@
 """Mutations that prove that each policy can fail: each policy must detect the mutations listed under it."""
 
+import chart
 import course
 import files
 import links
@@ -306,6 +307,10 @@ IN_FILES = {
     files.apart: [
         ("kustomization.yaml", None, "resources: [base]"),
     ],
+    files.labelled: [
+        ("components/network-policies/monitoring.yaml", "matchExpressions:\n        - key: app.kubernetes.io/name\n          operator: In\n          values: [prometheus]", "matchLabels: {app.kubernetes.io/name: prometheus}"),
+        ("components/network-policies/dns.yaml", "matchExpressions:\n        - key: k8s-app\n          operator: In\n          values: [kube-dns, node-local-dns]", "matchLabels: {k8s-app: kube-dns}"),
+    ],
     files.sorted_components: [
         ("overlays/production/kustomization.yaml", "- ../../components/disruption-budgets\n- ../../components/ingress", "- ../../components/ingress\n- ../../components/disruption-budgets"),
     ],
@@ -334,6 +339,26 @@ IN_FILES = {
         ("dockercoins.yaml", "127.0.0.1:5000/rng:v0.1", "127.0.0.1:5000/rng:v0.2"),
         ("dockercoins.yaml", "        app: rng", "        app: rng\n        monitoring: enabled"),
     ],
+    course.plain: [
+        ("course/kustomization.yaml", None, "resources: []"),
+        ("course/rng-deployment.yaml", "v0.1", "v0.2"),
+        ("course/rng-deployment.yaml", "127.0.0.1:5000", "registry.example.com"),
+        ("course/rng-deployment.yaml", "replicas: 1", "replicas: 2"),
+        ("course/rng-deployment.yaml", "        app: rng", "        app: other"),
+        ("course/rng-deployment.yaml", "containerPort: 80", "containerPort: 8080"),
+        ("course/rng-deployment.yaml", "      - name: rng", "      - name: main"),
+        ("course/rng-deployment.yaml", "    spec:\n", "    spec:\n      terminationGracePeriodSeconds: 20\n"),
+        ("course/rng-deployment.yaml", "        ports", "        readinessProbe: {httpGet: {path: /readyz, port: 9000}}\n        ports"),
+        ("course/rng-deployment.yaml", "kind:", "# A comment\nkind:"),
+        ("course/rng-service.yaml", "kind: Service", "kind: Servis"),
+        ("course/rng-service.yaml", "port: 80", "port: 8080"),
+        ("course/rng-service.yaml", "\n  ports", "\n  type: NodePort\n  ports"),
+        ("course/webui-service.yaml", "  type: NodePort\n", ""),
+        ("course/worker-deployment.yaml", "apiVersion", "apiVersion: v1\nkind: Namespace\nmetadata: {name: dockercoins}\n---\napiVersion"),
+        ("course/worker-deployment.yaml", "apiVersion", "\n" * 30 + "apiVersion"),
+        ("course/worker-service.yaml", None, "apiVersion: v1\nkind: Service\nmetadata: {name: worker}\nspec: {ports: [{port: 80}]}\n"),
+        ("dockercoins.yaml", "redis:8-alpine", "redis:9-alpine"),
+    ],
 }  # fmt: skip
 
 # Folder, file, old text and new text, which repeats a field.
@@ -343,3 +368,61 @@ REPEATED = [
     ("redis-password", "components/redis-password/webui.yaml", "      containers:", "      automountServiceAccountToken: false\n      containers:"),
     ("loadtest", "overlays/loadtest/kustomization.yaml", "count: 0", "count: 1"),
 ]  # fmt: skip
+
+# Policy: file of the chart, old text and new text.
+IN_CHART = {
+    chart.same: [
+        ("templates/deployment.yaml", "app: {{ $name }}", "app: {{ $name }}\n    tier: back"),
+        ("templates/deployment.yaml", "kind: Deployment", "kind: DaemonSet"),
+        ("templates/service.yaml", "port: {{ $component.port }}", "port: 80"),
+        ("templates/service.yaml", "{{- if and $component.enabled $component.port }}", "{{- if $component.enabled }}"),
+        ("values.yaml", "tag: v0.1", "tag: v0.2"),
+        ("values.yaml", "serviceType: NodePort", "serviceType: ClusterIP"),
+        ("values.yaml", "redis:8-alpine", "redis:9-alpine"),
+        ("values.yaml", "probes: false", "probes: true"),
+    ],
+    chart.single: [
+        ("none.yaml", "  redis: {enabled: false}\n", ""),
+        ("templates/deployment.yaml", "{{- if $component.enabled }}", "{{- if $name }}"),
+        ("templates/service.yaml", "{{- if and $component.enabled $component.port }}", "{{- if $component.port }}"),
+    ],
+    chart.settings: [
+        ("templates/deployment.yaml", "{{ $.Values.registry }}", "127.0.0.1:5000"),
+        ("templates/deployment.yaml", "{{ $.Values.tag }}", "v0.1"),
+        ("templates/deployment.yaml", "{{ $component.replicas }}", "1"),
+        ("templates/deployment.yaml", "{{ $component.image }}", "redis"),
+        ("templates/deployment.yaml", "{{ $value | quote }}", "{{ $value }}"),
+        ("templates/service.yaml", "{{ $component.serviceType }}", "NodePort"),
+    ],
+    chart.probes: [
+        ("templates/deployment.yaml", "path: /healthz", "path: /readyz"),
+        ("templates/deployment.yaml", "port: 9000", "port: 80"),
+        ("templates/deployment.yaml", "(not $component.image)", "true"),
+        ("templates/deployment.yaml", "periodSeconds: 2", "periodSeconds: 5"),
+    ],
+    chart.valid: [
+        ("templates/deployment.yaml", "livenessProbe", "aliveProbe"),
+        ("templates/service.yaml", "  selector", "  selectors"),
+    ],
+}  # fmt: skip
+
+# Blocks of YAML that no documentation may contain.
+EXAMPLES = [
+    "a: [",
+    "{apiVersion: v1, kind: Pod, metadata: {name: build}, spec: {container: []}}",
+    "{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: rng}, spec: {rules: [{hosts: rng}]}}",
+    "{apiVersion: gateway.networking.k8s.io/v1, kind: TLSRoute, metadata: {name: redis}, spec: {rules: []}}",
+    "{apiVersion: example.com/v1, kind: Unknown, metadata: {name: x}}",
+    "resources: [../../missing]",
+    "resources: ['https://github.com/OWNER/REPO//k8s/missing?ref=main']",
+    "components: [../../components/missing]",
+    "namePrefix: dev-",
+    "patches: [{target: {kind: Deployment, name: worker}, patch: '[{op: add, path: /spec/replica, value: 1}]'}]",
+    "{apiVersion: argoproj.io/v1alpha1, kind: Application, metadata: {name: x}, spec: {source: {path: k8s/missing}}}",
+    "{apiVersion: argoproj.io/v1alpha1, kind: ApplicationSet, metadata: {name: x}, spec: {template: {spec: {source:"
+    " {path: charts/dockercoins, helm: {valueFiles: [missing.yaml]}}}}}}",
+    "{apiVersion: helm.toolkit.fluxcd.io/v2, kind: HelmRelease, metadata: {name: x}, spec: {chart: {spec: {chart: x}}}}",
+    "{apiVersion: helm.toolkit.fluxcd.io/v2, kind: HelmRelease, metadata: {name: x}, spec: {chart: {spec: {chart:"
+    " charts/dockercoins}}, values: {component: {worker: {replicas: 2}}}}}",
+    "dockercoins: {components: {workers: {replicas: 2}}}",
+]

@@ -4,13 +4,15 @@ import copy as copies
 import pathlib
 import tempfile
 
+import chart
+import docs
 import files
 import mutations
 import orders
 import schemas
 from kube import title
 from policies import POLICIES
-from render import copy, render_plan
+from render import copy, in_parallel, render_plan
 from repeats import no_repeats
 
 
@@ -28,12 +30,22 @@ def run(k8s, renderer, renders):
         changes = mutations.IN_FILES.get(policy, [])
         missed = [describe(change) for change in changes if not on_copy(k8s, change, lambda k: list(policy(k, renderer)))]
         yield outcome(policy.__doc__, changes, missed)
+    for policy in chart.POLICIES if chart.available else ():
+        changes = mutations.IN_CHART.get(policy, [])
+        detected = in_parallel(
+            lambda change: on_copy(chart.CHART, change, lambda copied: list(policy(copied, chart.stand_in))), changes
+        )
+        missed = [describe(change) for change, found in zip(changes, detected) if not found]
+        yield outcome(policy.__doc__, changes, missed)
     missed = [
         describe(change)
         for folder, *change in mutations.REPEATED
         if not on_copy(k8s, change, lambda k: list(no_repeats(k, renderer, only=folder)))
     ]
     yield outcome(no_repeats.__doc__, mutations.REPEATED, missed)
+    found = in_parallel(lambda text: list(docs.problems(text, k8s, renderer)), mutations.EXAMPLES)
+    missed = [("a block", text, "no problem") for text, problems in zip(mutations.EXAMPLES, found) if not problems]
+    yield outcome(docs.examples.__doc__, mutations.EXAMPLES, [describe(m) for m in missed])
     yield from whole(k8s, renderer)
 
 
@@ -103,10 +115,10 @@ def put(inside, path, value):
         inside[last] = value
 
 
-def on_copy(k8s, change, policy):
+def on_copy(folder, change, policy):
     file, old, new = change
     with tempfile.TemporaryDirectory() as scratch:
-        other = copy(k8s, pathlib.Path(scratch))
+        other = copy(folder, pathlib.Path(scratch))
         path = other / file
         path.parent.mkdir(exist_ok=True)
         text = path.read_text() if old is not None else ""

@@ -54,9 +54,9 @@ def objects(text):
     return [o for o in map(parse, text.split("\n---\n")) if o]
 
 
-def copy(k8s, folder):
-    """A copy of k8s that can be modified."""
-    return pathlib.Path(shutil.copytree(k8s, folder / "k8s")).resolve()
+def copy(original, folder):
+    """A copy of a folder that can be modified."""
+    return pathlib.Path(shutil.copytree(original, folder / original.name)).resolve()
 
 
 def in_parallel(function, items):

@@ -12,6 +12,7 @@ from kubernetes_validate import utils
 RELEASES = ("1.30", "1.35", "1.36", "1.37")
 CUSTOM = {
     ("gateway.networking.k8s.io/v1", "HTTPRoute"): "httproute-v1.json",
+    ("gateway.networking.k8s.io/v1", "TLSRoute"): "tlsroute-v1.json",
     ("monitoring.coreos.com/v1", "PodMonitor"): "podmonitor-v1.json",
 }
 utils.schema_contents = functools.cache(utils.schema_contents)
