@@ -59,12 +59,12 @@ unpack() {
 }
 load() { (cd "$folder" && in_engine quiet ./load); }
 # The .env of the bundle names the images.
-up() { (compose=$PWD/scripts/compose && cd "$folder" && REGISTRY='' TAG='' in_engine quiet "$compose" up -d); }
+up() { (compose=$PWD/scripts/compose && cd "$folder" && unset REGISTRY TAG && in_engine quiet "$compose" up -d); }
 
 # Tests whether every image in the manifests of the bundle is loaded.
 has_all_images() {
   local image images
-  images=$(awk '$1 == "image:" { print $2 } $2 == "image:" { print $3 }' "$folder"/k8s/*.yaml | sort -u)
+  images=$(awk '$1 == "image:" { print $2 } $2 == "image:" { print $3 }' "$folder"/k8s/{,course/}*.yaml | sort -u)
   [ "$(wc -l <<<"$images")" -ge 6 ] || { echo "$images"; return 1; }
   for image in $images "${bundled[@]}"; do in_engine quiet docker image inspect "$image" || return; done
 }

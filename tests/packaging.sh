@@ -11,9 +11,16 @@ services() { echo "$1"/{rng,hasher,worker,webui}":$2"; }
 programs() { echo "$(services "$1" "$2") $1/load:$2"; }
 variants() { echo "$1"/{rng,worker,webui}:v0.2; }
 
-# composed OPTION...: lists our images in $compose.
-composed() { $compose "$@" config | awk '$1 == "image:" && $2 !~ /^(redis:|prom\/|grafana\/)/ { print $2 }'; }
-is_rejected() { ! $compose config >"$scratch/output" 2>&1 && grep -q "$1" "$scratch/output"; }
+# our_images: lists our images in the file on standard input.
+our_images() { awk '$1 == "image:" && $2 !~ /^(redis:|prom\/|grafana\/|jaegertracing\/)/ { print $2 }'; }
+composed() { $compose "$@" config | our_images; }
+# settings: lists the variables of the shell that Compose passes, once for each service.
+settings() {
+  DEBUG=shell DELAY=shell LANES=shell IGNORE_SIGTERM=shell CONNECTIONS=shell CONCURRENCY=shell $compose config |
+    sed -n 's/^ *\([A-Z_]*\): shell$/\1/p'
+}
+# drivers: lists the log driver of each service.
+drivers() { $compose -f docker-compose.yml -f docker-compose.logging.yml config | sed -n 's/^      driver: //p'; }
 
 unset REGISTRY TAG
 found=
@@ -26,12 +33,30 @@ for compose in docker-compose "docker compose"; do
     "$(REGISTRY=ghcr.io/a/b TAG=v9 composed --profile load -f docker-compose.yml -f docker-compose.loadtest.yml)"
   same "$compose: the variants" "$(variants ghcr.io/a/b)" \
     "$(REGISTRY=ghcr.io/a/b TAG=v9 composed -f docker-compose.variants.yml)"
-  REGISTRY='' check "$compose: an empty REGISTRY is an error that names it" is_rejected REGISTRY
-  TAG='' check "$compose: an empty TAG is an error that names it" is_rejected TAG
+  same "$compose: empty counts as unset" "$(services 127.0.0.1:5000 v0.1)" "$(REGISTRY='' TAG='' composed)"
+  same "$compose: in a subfolder" "$(services 127.0.0.1:5000 v0.1)" "$(cd docs && composed)"
+  same "$compose: settings from the shell reach the services" \
+    "$(printf '%s ' {DEBUG,IGNORE_SIGTERM}{,,,} DELAY{,,} LANES CONNECTIONS CONCURRENCY)" "$(settings)"
+  same "$compose: docker-compose.logging.yml" "gelf gelf gelf gelf gelf" "$(drivers)"
+  check "$compose: the profile tracing" grep -q image:.*jaeger <($compose --profile tracing config)
 done
 [ "$found" ] || skip "neither docker-compose nor docker compose is installed"
-compose=scripts/compose
-same "scripts/compose: empty counts as unset" "$(services 127.0.0.1:5000 v0.1)" "$(REGISTRY='' TAG='' composed)"
+if docker compose version >/dev/null 2>&1; then
+  compose="docker compose"
+  same "docker compose: docker-compose.watch.yml" "rng:dev hasher:dev worker:dev webui:dev" \
+    "$(composed -f docker-compose.yml -f docker-compose.watch.yml)"
+fi
+
+# stacked FILE...: lists our images in a stack.
+stacked() { docker stack config "${@/#/--compose-file=}" | our_images; }
+if docker stack config --help >/dev/null 2>&1; then
+  same "Swarm: our names" "$(services 127.0.0.1:5000 v0.1)" "$(REGISTRY='' TAG='' stacked stacks/dockercoins.yml)"
+  same "Swarm: REGISTRY and TAG" "$(services ghcr.io/a/b v9)" \
+    "$(REGISTRY=ghcr.io/a/b TAG=v9 stacked stacks/dockercoins.yml)"
+  same "Swarm: without IPVS" "$(services 127.0.0.1:5000 v0.1)" "$(stacked stacks/{dockercoins,without-ipvs}.yml)"
+else
+  echo "docker stack config is not available: the stack is not tested"
+fi
 
 # bake EXPRESSION [OPTION...]: evaluates the expression for each target that bake would build.
 bake() {
@@ -73,7 +98,7 @@ targets() {
   in_bake target service matrix service
   in_bake target variant matrix variant
 }
-are_stages() { ! xargs -n 1 | grep -vxFf <(sed -n 's/^FROM .* AS //p' Dockerfile); }
+are_stages() { ! xargs -n 1 | grep -vxFf <(sed -n 's/^FROM .* AS //p' Dockerfile Dockerfile.dev); }
 check "all targets are stages" are_stages < <(targets)
 
 named_once() {
@@ -81,9 +106,17 @@ named_once() {
   count=$(cat "$@" | grep -c 127.0.0.1:5000)
   [ "$count" = 1 ] || { echo "$count times in $*"; return 1; }
 }
-check "docker-compose.yml and its variants follow the Compose specification" \
-  quiet "$venv/bin/check-jsonschema" --builtin-schema vendor.compose-spec docker-compose*.yml
-check "the registry is named once for Compose" named_once .env docker-compose*.yml
+# follows_specification FILE...: validates files of Compose, with the defaults of their variables.
+follows_specification() {
+  local file
+  mkdir "$scratch/compose"
+  for file; do sed -E 's/\$\{[A-Z_]+:?-([^}]*)\}/\1/g' "$file" >"$scratch/compose/${file##*/}"; done
+  quiet "$venv/bin/check-jsonschema" --builtin-schema vendor.compose-spec "$scratch"/compose/*
+}
+check "docker-compose.yml, its variants and the stack follow the Compose specification" \
+  follows_specification docker-compose*.yml stacks/*.yml
+is_default() { ! grep -Fn 127.0.0.1:5000 "$@" | grep -vF "\${REGISTRY:-127.0.0.1:5000}"; }
+check "the registry is always a default for Compose" is_default docker-compose*.yml stacks/*.yml
 check "the registry is named once for bake" named_once docker-bake.hcl Dockerfile
 
 # chosen PLATFORM [BUILD PLATFORM]: prints the target and the packages that the Dockerfile chooses.
@@ -100,16 +133,48 @@ same "Dockerfile: the build machine's own platform" host-tuple "$(chosen linux/a
 same "Dockerfile: the classic builder" host-tuple "$(chosen '' '')"
 unknown_is_rejected() { ! chosen linux/s390x >"$scratch/output" 2>&1 && grep -q linux/s390x "$scratch/output"; }
 check "Dockerfile: an unknown platform is an error that names it" unknown_is_rejected
-check "Dockerfile: hadolint" quiet "$venv/bin/hadolint" --failure-threshold warning Dockerfile
+check "Dockerfile: hadolint" quiet "$venv/bin/hadolint" --failure-threshold warning Dockerfile Dockerfile.dev
+
+# A Tiltfile has the syntax of Python. Evaluate it with functions that print the images it builds.
+in_tiltfile() {
+  "$venv/bin/python" <<'PYTHON'
+import os
+def build(image, context, dockerfile, build_args, only):
+    assert os.path.exists(dockerfile) and only == [build_args["PROGRAM"]], image
+    print(image)
+def resource(name, command, deps):
+    assert all(map(os.path.exists, [command, *deps])), deps
+def manifests(folder):
+    assert os.path.exists(f"{folder}/kustomization.yaml"), folder
+ignored = lambda *values, **options: None
+exec(open("Tiltfile").read(), dict(docker_build=build, local_resource=resource, kustomize=manifests, local=ignored,
+                                   k8s_yaml=ignored, k8s_resource=ignored))
+PYTHON
+}
+same "Tiltfile: the images of the manifests" \
+  "$(awk '/image:/ { print $NF }' k8s/dockercoins.yaml | sed -n 's/:v0.1$//p')" "$(in_tiltfile)"
+
+# Features without a major version may change at any time.
+dev_container() {
+  "$venv/bin/python" <<'PYTHON'
+import json, os, re
+config = json.load(open(".devcontainer/devcontainer.json"))
+assert all(re.search(r":\d+$", feature) for feature in config["features"]), config["features"]
+assert os.access(config["postCreateCommand"].split()[0], os.X_OK) and 8000 in config["forwardPorts"]
+PYTHON
+}
+check "dev container: valid, with versions" dev_container
 
 check "workflows: schema" quiet "$venv/bin/check-jsonschema" --builtin-schema vendor.github-workflows .github/workflows/*
+check "GitLab: schema" quiet "$venv/bin/check-jsonschema" --builtin-schema vendor.gitlab-ci .gitlab-ci.yml
 check "workflows: zizmor" quiet "$venv/bin/zizmor" --offline --min-severity medium .github/workflows
 
 if command -v kubectl >/dev/null; then
   REGISTRY=ghcr.io/a/b TAG=v9 check "the manifests of a release render" quiet scripts/manifests "$scratch/rendered"
   check "they name the release and nothing else" diff \
     <(programs ghcr.io/a/b v9 | xargs -n 1 | sort) \
-    <(awk '$1 ~ /image:$/ || $2 == "image:" { print $NF }' "$scratch"/rendered/*.yaml | grep -v ^redis: | sort -u)
+    <(cd "$scratch/rendered" && awk '/ image: / { print $NF }' {.,course,kustomize/course}/*.yaml |
+      grep -v ^redis: | sort -u)
 else
   echo "kubectl is not installed: scripts/manifests is not tested"
 fi
