@@ -1,0 +1,80 @@
+"""Parses the Markdown pages of the repository."""
+
+import functools
+import pathlib
+import re
+from typing import NamedTuple
+
+from markdown_it import MarkdownIt
+
+ROOT = pathlib.Path(__file__).parents[2]
+MARKDOWN = MarkdownIt("commonmark").enable("table")
+
+
+class Block(NamedTuple):
+    line: int
+    language: str
+    text: str
+
+
+class Page:
+    def __init__(self, name, text):
+        self.name, self.text = name, text
+        self.tokens = MARKDOWN.parse(text)
+
+    @functools.cached_property
+    def blocks(self):
+        """The code blocks. The line is that of the first line of code, counted from 1."""
+        fenced = [Block(t.map[0] + 2, t.info.strip() or "none", t.content) for t in self.tokens if t.type == "fence"]
+        indented = [Block(t.map[0] + 1, guess(t.content), t.content) for t in self.tokens if t.type == "code_block"]
+        return fenced + indented
+
+    def code(self, language):
+        return [block for block in self.blocks if block.language == language]
+
+    def after(self, block):
+        """The text after a block."""
+        return "\n".join(self.text.splitlines()[block.line + block.text.count("\n") :][:3])
+
+    @functools.cached_property
+    def links(self):
+        """Line and target of each link and image."""
+        found = []
+        for token in self.tokens:
+            for child in token.children or []:
+                target = child.attrGet("href") or child.attrGet("src")
+                if target:
+                    found.append((token.map[0] + 1, target))
+        return found
+
+    @functools.cached_property
+    def anchors(self):
+        """The anchors that GitHub gives to the headings."""
+        found = set(re.findall(r'<a (?:id|name)="([^"]*)"', self.text))
+        for before, token in zip(self.tokens, self.tokens[1:]):
+            if before.type == "heading_open":
+                title = "".join(child.content for child in token.children if child.type in ("text", "code_inline"))
+                anchor = re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+                copies = (f"{anchor}-{n}" if n else anchor for n in range(100))
+                found.add(next(copy for copy in copies if copy not in found))
+        return found
+
+    def tables(self):
+        """Each table as rows of cells, which are inline tokens."""
+        for token in self.tokens:
+            if token.type == "table_open":
+                rows = []
+            elif token.type == "tr_open":
+                rows.append([])
+            elif token.type == "inline" and token.level >= 3 and cell:
+                rows[-1].append(token)
+            elif token.type == "table_close":
+                yield rows
+            cell = token.type in ("th_open", "td_open")
+
+
+def guess(text):
+    """The language of a block without one: a drawing, YAML, or else commands."""
+    if re.search("[─│]", text):
+        return "text"
+    return "yaml" if re.match(r"[\w./-]+:( |$)", text, re.MULTILINE) else "sh"
