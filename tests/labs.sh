@@ -5,6 +5,9 @@ cd "$(dirname "$0")/.." || exit 1
 . tests/docker.sh
 unset DELAY LANES CONNECTIONS CONCURRENCY BATCH TIMEOUT RETRY IGNORE_SIGTERM "${!FAULT_@}" "${!OTEL_@}"
 
+# The lab swarm: whether the kernel has IPVS. It is loaded when it is used.
+modprobe --dry-run --quiet ip_vs || export WITHOUT_IPVS=yes
+
 # Each lab is a process group, so that an interrupt reaches its commands.
 set -m
 cleanup() {

@@ -11,10 +11,14 @@ import re
 import socketserver
 import subprocess
 import threading
+import sys
 from typing import NamedTuple
 
-from data import objects
+import yaml
 from pages import ROOT
+
+sys.path.append(str(ROOT / "tests/manifests"))
+import schemas  # noqa: E402
 
 REFUSED = re.compile(r"connection refused|was refused|Cannot connect to the Docker daemon")
 # Commands that are not checked further. They print nothing of use.
@@ -70,6 +74,20 @@ def kubectl(call, args):
                 call.problem(problem)
     output = call.connects("kubectl", *args)
     return output or ("pod/null" if "name" in args or "-oname" in args else "null")
+
+
+def objects(text):
+    """The problems of YAML that may contain objects of Kubernetes."""
+    try:
+        documents = list(yaml.safe_load_all(text))
+    except yaml.YAMLError as error:
+        yield f"YAML: {' '.join(str(error).split())}"
+        return
+    for o in documents:
+        # A PrometheusRule has no schema here. promtool checks its rules.
+        if isinstance(o, dict) and {"apiVersion", "kind"} <= o.keys() and o["kind"] != "PrometheusRule":
+            found = {schemas.problem(o, release) for release in schemas.RELEASES} - {None}
+            yield from (f"{o['kind']}: {problem}" for problem in found)
 
 
 def docker(call, args):

@@ -44,8 +44,6 @@ LINKS = {
     links.lessons: ["lesson 86: 2 times", "lesson 88: 0 times", "lesson 89: not a", "lesson 87: no link", "lesson 87: TODO"],
 }
 DATA = {
-    "yaml\na: [": "YAML: ",
-    "yaml\n{apiVersion: apps/v1, kind: Deployment, spec: {replica: 2}}": "Deployment: spec: ",
     'json\n{"a": }': "Expecting value",
     "promql\nup": "only queries in docs/observability.md",
     "shell\nls": "unknown language shell",

@@ -26,7 +26,7 @@ class Page:
     def blocks(self):
         """The code blocks. The line is that of the first line of code, counted from 1."""
         fenced = [Block(t.map[0] + 2, t.info.strip() or "none", t.content) for t in self.tokens if t.type == "fence"]
-        indented = [Block(t.map[0] + 1, guess(t.content), t.content) for t in self.tokens if t.type == "code_block"]
+        indented = [Block(t.map[0] + 1, language(t.content), t.content) for t in self.tokens if t.type == "code_block"]
         return fenced + indented
 
     def code(self, language):
@@ -73,8 +73,6 @@ class Page:
             cell = token.type in ("th_open", "td_open")
 
 
-def guess(text):
-    """The language of a block without one: a drawing, YAML, or else commands."""
-    if re.search("[─│]", text):
-        return "text"
-    return "yaml" if re.match(r"[\w./-]+:( |$)", text, re.MULTILINE) else "sh"
+def language(text):
+    """The language of an indented block, which names none: a drawing, or else commands."""
+    return "text" if re.search("[─│]", text) else "sh"

@@ -11,8 +11,6 @@ from render import ROOT, Loader, RenderError, copy, kustomize, load, objects
 
 PAGES = ("README.md", "docs/*.md", "labs/*.md")
 KUSTOMIZATION = {"components", "images", "namePrefix", "patches", "replacements", "resources"}
-# The start of an indented block of YAML, which names no language.
-START = re.compile("(apiVersion|" + "|".join(sorted(KUSTOMIZATION)) + "):")
 BASE = re.compile(r"https://github\.com/OWNER/REPO//k8s/([\w/-]+)\?ref=\w+")
 # Kinds without a schema here.
 PARSED = {"ClusterPolicy", "GitRepository"}
@@ -23,10 +21,9 @@ def pages(root=ROOT):
 
 
 def blocks(page):
-    """The line and the YAML documents of each block of YAML, indented ones included."""
+    """The line and the text of each block of YAML."""
     for token in markdown_it.MarkdownIt("commonmark").parse(page.read_text()):
-        fenced = token.type == "fence" and token.info == "yaml"
-        if fenced or token.type == "code_block" and START.match(token.content):
+        if token.type == "fence" and token.info == "yaml":
             yield token.map[0] + 1, token.content
 
 
