@@ -80,7 +80,7 @@ else
   in_turn broken DELAY=10ms 02-scaling 5 40 "hashes per second with one worker"
   in_turn broken LANES=3 02-scaling 12 40 "hashes per second with ten workers"
   in_turn broken CONNECTIONS=keep-alive 04-second-rng 4 10.5 "hashes per second with two rngs"
-  in_turn broken IGNORE_SIGTERM=on 05-signals 10 20 "second to stop"
+  in_turn broken IGNORE_SIGTERM=on 05-signals 10 30 "second to stop"
   wait
   lab $alone &
   wait
