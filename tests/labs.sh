@@ -76,7 +76,7 @@ else
   done
   # Blocks need not be repeated for long to break.
   mkdir "$scratch/pages"
-  for page in "${pages[@]}"; do sed 's/within [0-9]* s\*/within 10 s*/' "$page" >"$scratch/pages/${page#labs/}"; done
+  for page in "${pages[@]}"; do sed 's/within [0-9]* s:/within 10 s:/' "$page" >"$scratch/pages/${page#labs/}"; done
   in_turn broken DELAY=10ms 02-scaling 5 40 "hashes per second with one worker"
   in_turn broken LANES=3 02-scaling 12 40 "hashes per second with ten workers"
   in_turn broken CONNECTIONS=keep-alive 04-second-rng 4 10.5 "hashes per second with two rngs"

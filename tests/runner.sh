@@ -42,6 +42,8 @@ false
 > **Expect** at most 3.2 hashes.
 > **Expect** at least 3 hashes.
 > **Expect** at least 4 hashes.
+> **Expect** exactly 3.28 hashes.
+> **Expect** exactly 3 hashes.
 > **Expect** '3 units' done.
 > **Expect** '4 units' done.
 > **Expect** no '4 units' done.
@@ -67,6 +69,7 @@ check "promises of each form are held and broken" reports forms 1 \
   "held: 3.0 to 3.5 hashes per second. (3.28)" "BROKEN: 3.3 to 9 hashes. (3.28)" \
   "held: at most 3.28 hashes. (3.28)" "BROKEN: at most 3.2 hashes. (3.28)" \
   "held: at least 3 hashes. (3.28)" "BROKEN: at least 4 hashes. (3.28)" \
+  "held: exactly 3.28 hashes. (3.28)" "BROKEN: exactly 3 hashes. (3.28)" \
   "held: '3 units' done." "BROKEN: '4 units' done." "held: no '4 units' done." "BROKEN: no '3 units' done." \
   "BROKEN: a fast worker. (not in a form that can be checked)" \
   "BROKEN: at least 0 hashes. (-3)" "BROKEN: at least 0 hashes. (no number)" "held: 0.1 to 5 seconds. (0.x)"
@@ -75,12 +78,12 @@ page 02-within bash <<'END'
 '''sh
 echo $((tries += 1))
 '''
-> **Expect within 20 s** at least 3 tries.
+> **Expect within 20 s:** at least 3 tries.
 
 '''sh
 echo $((more += 1))
 '''
-> **Expect within 1 s** at least 99 tries.
+> **Expect within 1 s:** at least 99 tries.
 > **Expect** '1' in the first one.
 END
 check "a block is repeated until its promises hold or the time is over" reports 02-within 1 \
@@ -101,7 +104,7 @@ echo 1
 touch "$LABS/cleaned"
 '''
 END
-check "a block that fails ends the lab" reports 03-fails 1 "BROKEN: these commands succeed (exit code 1)"
+check "a block that fails ends the lab" reports 03-fails 1 "BROKEN: every command of this block succeeds (exit code 1)"
 check "Clean up runs after a failure" rm "$LABS/cleaned"
 
 page 04-broken bash <<'END'
