@@ -9,7 +9,7 @@ command -v chromium >/dev/null || command -v google-chrome >/dev/null || skip "n
 command -v redis-server >/dev/null || skip "no redis-server"
 . tests/venv.sh
 
-PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" -m pytest tests/browser -q --no-header --tb=short "$@" &
+"$venv/bin/python" -m pytest tests/browser -q --no-header --tb=short "$@" &
 pytest=$!
 # pytest stops everything that it started before it exits.
 cleanup() { kill "$pytest" 2>/dev/null && wait "$pytest"; }

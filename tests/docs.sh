@@ -5,4 +5,4 @@ cd "$(dirname "$0")/.." || exit 1
 . tests/lib.sh
 . tests/venv.sh
 for tool in git kubectl docker; do command -v $tool >/dev/null || skip "no $tool"; done
-PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" tests/docs
+"$venv/bin/python" tests/docs

@@ -27,7 +27,7 @@ is_here() { docker image inspect "$1" >/dev/null 2>&1; }
 all_here() { local image; for image in "${published[@]}"; do is_here "$image" || return; done; }
 none_here() { local image; for image in "${published[@]}"; do ! is_here "$image" || return; done; }
 pull() {
-  "${compose[@]}" -f docker-compose.loadtest.yml pull "${components[@]}" load &&
+  PULL_POLICY=always "${compose[@]}" -f docker-compose.loadtest.yml pull "${components[@]}" load &&
     scripts/compose -f docker-compose.variants.yml pull
 }
 cannot_be_pulled() { ! docker pull "$1" >"$scratch/pull" 2>&1 && grep -Eqi "not found|manifest unknown" "$scratch/pull"; }

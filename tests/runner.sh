@@ -139,6 +139,13 @@ interrupted() {
 }
 check "Clean up runs after Ctrl-C" interrupted
 
+page 04-nothing bash <<'END'
+'''sh
+echo 1
+'''
+END
+check "a lab without promises does not hold" reports 04-nothing 1 "BROKEN: the lab starts"
+
 page 05-cluster "bash, a cluster" <<'END'
 '''sh
 echo 1

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # Sourced after tests/lib.sh. Provides $venv, a Python virtual environment with the packages of tests/requirements.txt.
 venv=target/venv
+export PYTHONDONTWRITEBYTECODE=1
 make_venv() {
   python3 -m venv "$venv" && "$venv/bin/pip" install -q -r tests/requirements.txt &&
     cp tests/requirements.txt "$venv/"

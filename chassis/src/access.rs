@@ -11,7 +11,7 @@ use axum::{
 use futures_util::FutureExt;
 use tracing::info;
 
-use crate::path::OriginalUri;
+use crate::path::UriAsSent;
 
 /// The log target of access lines: `RUST_LOG=info,access=off` silences them.
 pub const ACCESS: &str = "access";
@@ -32,8 +32,8 @@ pub(crate) fn log<F: Future<Output = Response>>(
 fn line(request: &Request) -> impl FnOnce(&Response) + use<> {
     let client = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let client = client.map_or("-".to_owned(), |ip| ip.to_canonical().to_string());
-    let original = request.extensions().get::<OriginalUri>();
-    let uri = original.map_or_else(|| request.uri(), |original| &original.0).clone();
+    let as_sent = request.extensions().get::<UriAsSent>();
+    let uri = as_sent.map_or_else(|| request.uri(), |as_sent| &as_sent.0).clone();
     let (method, version) = (request.method().clone(), request.version());
     move |response| {
         let status = response.status().as_u16();

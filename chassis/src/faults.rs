@@ -30,8 +30,8 @@ pub struct FaultSettings {
     #[arg(long, env, default_value = "off", value_parser = parse_switch,
           action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "on")]
     pub fault_not_ready: bool,
-    /// Memory that each request leaks.
-    #[arg(long, env, default_value = "0", value_parser = parse_size)]
+    /// Memory that each request leaks, at most 1 GiB.
+    #[arg(long, env, default_value = "0", value_parser = parse_leak)]
     pub fault_leak: ByteSize,
     /// Serve /faults on the admin port: GET shows the faults; POST with a query such as
     /// `errors=20&not_ready=on&leak=1MiB` changes them.
@@ -86,6 +86,15 @@ impl Faults {
         self.current().settings.fault_endpoint
     }
 
+    fn leak(&self) {
+        let bytes = self.current().settings.fault_leak.as_u64() as usize;
+        if bytes > 0 {
+            // Not zero, because the kernel provides zeroed memory only when it is used.
+            let leaked = vec![1; bytes].into();
+            self.current().leaked.push(leaked);
+        }
+    }
+
     fn current(&self) -> MutexGuard<'_, Current> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -98,20 +107,27 @@ impl FaultSettings {
 
     /// Changes the faults that a query such as `errors=20&not_ready=on` names.
     fn update(&mut self, query: &str) -> Result<(), String> {
-        for (name, value) in query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        {
-            let value = value.replace("%25", "%");
-            match name {
+        let right = "right would be errors=20, not_ready=on or leak=1MiB";
+        if query.is_empty() {
+            return Err(format!("the query names no fault; {right}"));
+        }
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
                 "errors" => self.fault_errors = parse_percentage(&value)?,
                 "not_ready" => self.fault_not_ready = parse_switch(&value)?,
-                "leak" => self.fault_leak = parse_size(&value)?,
-                _ => {
-                    let right = "right would be errors=20, not_ready=on or leak=1MiB";
-                    return Err(format!("there is no fault '{name}'; {right}"));
-                }
+                "leak" => self.fault_leak = parse_leak(&value)?,
+                _ => return Err(format!("there is no fault '{name}'; {right}")),
             }
         }
         Ok(())
+    }
+}
+
+fn parse_leak(value: &str) -> Result<ByteSize, String> {
+    let size = parse_size(value)?;
+    match size <= ByteSize::gib(1) {
+        true => Ok(size),
+        false => Err(format!("'{value}' is more than 1GiB; right would be 1MiB")),
     }
 }
 
@@ -122,14 +138,6 @@ impl Current {
         let is_error = self.due >= 100;
         self.due %= 100;
         is_error
-    }
-
-    fn leak(&mut self) {
-        let bytes = usize::try_from(self.settings.fault_leak.as_u64()).unwrap_or(usize::MAX);
-        if bytes > 0 {
-            // Not zero, because the kernel provides zeroed memory only when it is used.
-            self.leaked.push(vec![1; bytes].into());
-        }
     }
 }
 
@@ -143,11 +151,8 @@ impl fmt::Display for Current {
 
 /// Answers with an error if it is due, instead of the service.
 async fn inject(State(faults): State<Faults>, request: Request, next: Next) -> Response {
-    let is_error = {
-        let mut current = faults.current();
-        current.leak();
-        current.next_is_error()
-    };
+    faults.leak();
+    let is_error = faults.current().next_is_error();
     match is_error {
         true => (StatusCode::INTERNAL_SERVER_ERROR, "This is a fault on demand.\n").into_response(),
         false => next.run(request).await,
@@ -200,9 +205,17 @@ mod tests {
 
     #[test]
     fn an_invalid_query_is_refused_with_a_valid_example() {
-        for query in
-            ["", "errors", "errors=101", "errors=-1", "not_ready=maybe", "leak=much", "delay=1s"]
-        {
+        for query in [
+            "",
+            "errors",
+            "errors=101",
+            "errors=-1",
+            "not_ready=maybe",
+            "leak=much",
+            "leak=1025MiB",
+            "leak=16EiB",
+            "delay=1s",
+        ] {
             let error = settings(query).map(|_| ()).unwrap_err();
             assert!(error.contains("right would be"), "{error}");
         }
@@ -210,12 +223,12 @@ mod tests {
 
     #[test]
     fn each_request_leaks_until_the_fault_ends() {
-        let mut current = Current::default();
-        current.leak();
-        assert!(current.leaked.is_empty());
-        current.settings.fault_leak = ByteSize(1000);
-        current.leak();
-        current.leak();
-        assert_eq!(current.leaked.iter().map(|bytes| bytes.len()).sum::<usize>(), 2000);
+        let faults = Faults::default();
+        faults.leak();
+        assert!(faults.current().leaked.is_empty());
+        faults.current().settings.fault_leak = ByteSize(1000);
+        faults.leak();
+        faults.leak();
+        assert_eq!(faults.current().leaked.iter().map(|bytes| bytes.len()).sum::<usize>(), 2000);
     }
 }

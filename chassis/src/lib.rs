@@ -98,7 +98,9 @@ impl Chassis {
 
     /// Serves the admin port in the background, and returns the handle that stops the service.
     pub fn serve_admin(self) -> Shutdown {
-        serve_admin(self.admin, self.registry, self.version, &self.shutdown, self.faults);
+        let shutdown = self.shutdown.clone();
+        let router = admin::router(self.registry, self.version, shutdown, self.faults);
+        server::serve_admin_router(self.admin, router);
         self.shutdown
     }
 

@@ -156,3 +156,17 @@ fn usage() -> Option<[(&'static str, &'static str, f64); 7]> {
         ("process_start_time_seconds", "When the process started, since the epoch", start),
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_older_format_names_counters_after_their_samples() {
+        let open_metrics = "# HELP hashes Hashes done.\n# TYPE hashes counter\n\
+             # UNIT seconds seconds\nhashes_total 3\n# TYPE queue gauge\nqueue 1\n# EOF\n";
+        let older = "# HELP hashes_total Hashes done.\n# TYPE hashes_total counter\n\
+             hashes_total 3\n# TYPE queue gauge\nqueue 1\n";
+        assert_eq!(older_format(open_metrics), older);
+    }
+}

@@ -1,27 +1,25 @@
-//! Extra slashes at the start of a path, which the original ignores: scripts append `/32` to a URL
-//! that ends with a slash.
+//! Extra slashes at the start of a path, plain or encoded, which the original ignores: scripts append
+//! `/32` to a URL that ends with a slash.
 
-use axum::http::{Request, Uri, uri::PathAndQuery};
+use axum::http::{Request, Uri};
 
 /// A slash, plain or encoded.
 const SLASHES: [&str; 3] = ["/", "%2F", "%2f"];
 
 /// The URI with the extra slashes, for the access line; an extension of the request.
 #[derive(Clone)]
-pub(crate) struct OriginalUri(pub(crate) Uri);
+pub(crate) struct UriAsSent(pub(crate) Uri);
 
 /// Removes extra slashes at the start of the path.
 pub(crate) fn ignore_extra_slashes<B>(request: &mut Request<B>) {
-    let original = request.uri();
-    let Some(path) = original.path_and_query().map(PathAndQuery::as_str) else { return };
-    let Some(uri) = without_extra_slashes(path) else { return };
-    let original = std::mem::replace(request.uri_mut(), uri);
-    request.extensions_mut().insert(OriginalUri(original));
+    let Some(uri) = without_extra_slashes(request.uri()) else { return };
+    let as_sent = std::mem::replace(request.uri_mut(), uri);
+    request.extensions_mut().insert(UriAsSent(as_sent));
 }
 
-/// The path without extra slashes; none if there are none.
-fn without_extra_slashes(path: &str) -> Option<Uri> {
-    let path = path.strip_prefix('/')?;
+/// The URI without extra slashes; none if there are none.
+fn without_extra_slashes(uri: &Uri) -> Option<Uri> {
+    let path = uri.path_and_query()?.as_str().strip_prefix('/')?;
     let mut rest = path;
     while let Some(shorter) = SLASHES.into_iter().find_map(|slash| rest.strip_prefix(slash)) {
         rest = shorter;
@@ -29,7 +27,9 @@ fn without_extra_slashes(path: &str) -> Option<Uri> {
     if rest.len() == path.len() {
         return None;
     }
-    Uri::builder().path_and_query(format!("/{rest}")).build().ok()
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(format!("/{rest}").parse().ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 #[cfg(test)]
@@ -50,8 +50,9 @@ mod tests {
             ("/32//", None),
             ("/%2532", None),
             ("*", None),
+            ("http://rng//32", Some("http://rng/32")),
         ] {
-            let uri = without_extra_slashes(path).map(|uri| uri.to_string());
+            let uri = without_extra_slashes(&path.parse().unwrap()).map(|uri| uri.to_string());
             assert_eq!(uri.as_deref(), expected, "{path}");
         }
     }

@@ -52,9 +52,12 @@ pub fn serve_admin(
     registry: Registry,
     version: String,
     shutdown: &Shutdown,
-    faults: Faults,
 ) {
-    let router = admin::router(registry, version, shutdown.clone(), faults);
+    let none = Faults::default();
+    serve_admin_router(listener, admin::router(registry, version, shutdown.clone(), none));
+}
+
+pub(crate) fn serve_admin_router(listener: TcpListener, router: Router) {
     // Not the service's own shutdown: probes get a response until the process ends.
     let never = Shutdown::new(Duration::ZERO);
     tokio::spawn(run(listener, router, Limits::admin(), never).in_current_span());

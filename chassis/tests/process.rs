@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use chassis::{Faults, Shutdown};
+use chassis::Shutdown;
 use testkit::{any_port, metrics};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -19,13 +19,7 @@ async fn metrics_report_the_usage_of_the_process() {
     let listener = chassis::listen("ADMIN_LISTEN", any_port()).unwrap();
     let admin = listener.local_addr().unwrap();
     let registry = chassis::registry("test", "1.2.3");
-    chassis::serve_admin(
-        listener,
-        registry,
-        "1.2.3".into(),
-        &Shutdown::new(HOUR),
-        Faults::default(),
-    );
+    chassis::serve_admin(listener, registry, "1.2.3".into(), &Shutdown::new(HOUR));
 
     let before = metrics(admin);
     let open: Vec<_> = (0..100).map(|_| File::open("/dev/null").unwrap()).collect();

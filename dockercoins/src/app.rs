@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use chassis::{Faults, HttpMetrics, Limits, SettingError, Shutdown};
+use chassis::{HttpMetrics, Limits, SettingError, Shutdown};
 use tokio::{net::TcpListener, task::JoinSet};
 use tracing::{Instrument, Span, error_span};
 use worker::{Client, ConnectionMode, Resolver, Stats, Worker};
@@ -66,13 +66,7 @@ impl App {
         let webui_metrics = webui::Metrics::register(&mut registry);
         let worker_metrics = worker::Metrics::register(&mut registry);
         store.register(&mut registry);
-        chassis::serve_admin(
-            admin_listener,
-            registry,
-            version.to_owned(),
-            shutdown,
-            Faults::default(),
-        );
+        chassis::serve_admin(admin_listener, registry, version.to_owned(), shutdown);
         // All servers share the open files of this process.
         let limits = Limits::shared_by(rngs.len() + 2);
         let mut serve = |service, number, listener, router| {

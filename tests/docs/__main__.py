@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import pathlib
-import subprocess
 import sys
 import tempfile
 
@@ -10,8 +9,8 @@ import commands
 import data
 import links
 import noticed
+import pages
 import shell
-from pages import ROOT, Page
 
 failed = False
 
@@ -25,22 +24,15 @@ def report(name, problems):
     failed = failed or bool(problems)
 
 
-def listed():
-    """The files of the repository, with those that are not committed yet."""
-    command = ["git", "ls-files", "-co", "--exclude-standard"]
-    files = subprocess.run(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, check=True).stdout.splitlines()
-    return [file for file in files if (ROOT / file).is_file()]
-
-
-files = listed()
-pages = {file: Page(file, (ROOT / file).read_text()) for file in files if file.endswith(".md")}
+files = pages.files()
+named = {page.name: page for page in pages.pages()}
 for policy in links.POLICIES:
-    report(policy.__doc__, policy(pages, files))
-report(data.problems.__doc__, [problem for page in pages.values() for problem in data.problems(page)])
+    report(policy.__doc__, policy(named, files))
+report(data.problems.__doc__, [problem for page in named.values() for problem in data.problems(page)])
 with tempfile.TemporaryDirectory() as scratch, concurrent.futures.ThreadPoolExecutor(4) as pool:
     scratch, port = pathlib.Path(scratch), commands.serve()
     bin = shell.tools(scratch / "bin")
-    scripts = [page for page in pages.values() if page.code("sh")]
+    scripts = [page for page in named.values() if page.code("sh")]
     outcomes = pool.map(lambda page: list(shell.problems(page, files, scratch, bin, port)), scripts)
     for page, problems in zip(scripts, outcomes):
         report(f"{page.name}: the commands of {len(page.code('sh'))} blocks are correct", problems)

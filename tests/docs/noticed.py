@@ -7,13 +7,13 @@ from pages import Page
 
 # Commands, and a part of the problem.
 COMMANDS = {
-    "kubectl get pods --foo": "unknown flag: --foo",
+    "kubectl get pods --foo1": "unknown flag: --foo1",
     "kubectl lable pod/rng a=b": 'unknown command "lable"',
     "kubectl apply -f k8s/missing.yaml": "k8s/missing.yaml",
     "kubectl apply -k k8s/overlays/missing": "k8s/overlays/missing",
-    "printf 'apiVersion: v1\\nkind: Service\\nspec: {port: 80}\\n' | kubectl apply -f -": "'port' was unexpected",
-    "docker run --foo redis": "unknown flag: --foo",
-    "docker-compose up --foo": "unknown flag: --foo",
+    "printf 'apiVersion: v1\\nkind: Service\\nmetadata: {name: rng}\\nspec: {port: 80}\\n' | kubectl apply -f -": "'port' was unexpected",
+    "docker run --foo2 redis": "unknown flag: --foo2",
+    "docker-compose up --foo3": "unknown flag: --foo3",
     "docker-compose up -d workers": "no such service: workers",
     "docker-compose -f docker-compose.missing.yml up -d": "docker-compose.missing.yml",
     "LANE=2 docker-compose up -d": "LANE has no effect",

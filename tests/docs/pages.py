@@ -3,12 +3,24 @@
 import functools
 import pathlib
 import re
+import subprocess
 from typing import NamedTuple
 
 from markdown_it import MarkdownIt
 
 ROOT = pathlib.Path(__file__).parents[2]
 MARKDOWN = MarkdownIt("commonmark").enable("table")
+
+
+def files():
+    """The files of the repository, with those that are not committed yet."""
+    command = ["git", "ls-files", "-co", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, check=True).stdout.splitlines()
+    return [file for file in listed if (ROOT / file).is_file()]
+
+
+def pages():
+    return [Page(file, (ROOT / file).read_text()) for file in files() if file.endswith(".md")]
 
 
 class Block(NamedTuple):

@@ -117,7 +117,7 @@ def replay(page, path, copy, bin, port):
         "HERE": str(copy),
         "TOOLS": str(bin),
         "PAGE": page.name,
-        "PORT": str(port),
+        "CHECK_PORT": str(port),
         "REACHED": str(folder / "reached"),
         "BASH_ENV": str(HERE / "prelude.sh"),
         "KUBECONFIG": str(folder / "kubeconfig"),

@@ -1,7 +1,6 @@
 """Policies about k8s/dockercoins.yaml and k8s/course, which the course uses."""
 
 import copy as copies
-import itertools
 
 import schemas
 from kube import ADMIN_PORT, APPS, containers, get
@@ -66,9 +65,8 @@ def plain(k8s, _):
             yield f"{file}: {found} instead of {wanted[file]}"
         if any(unwanted in files[file].read_text() for unwanted in UNWANTED):
             yield f"{file}: a comment or a template"
-        for o, release in itertools.product(found, schemas.RELEASES):
-            if problem := schemas.problem(o, release):
-                yield f"{file} in {release}: {problem}"
+        for o in found:
+            yield from schemas.problems(o)
 
 
 def reduced(o):

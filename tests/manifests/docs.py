@@ -1,37 +1,26 @@
 """Policies about the YAML in the documentation."""
 
 import re
+import sys
 
 import chart
-import markdown_it
 import schemas
 import yaml
 from kube import get, pod_template, title
 from render import ROOT, Loader, RenderError, copy, kustomize, load, objects
 
-PAGES = ("README.md", "docs/*.md", "labs/*.md")
+sys.path.append(str(ROOT / "tests/docs"))
+from pages import pages  # noqa: E402
+
 KUSTOMIZATION = {"components", "images", "namePrefix", "patches", "replacements", "resources"}
 BASE = re.compile(r"https://github\.com/OWNER/REPO//k8s/([\w/-]+)\?ref=\w+")
-# Kinds without a schema here.
-PARSED = {"ClusterPolicy", "GitRepository"}
-
-
-def pages(root=ROOT):
-    return [page for pattern in PAGES for page in sorted(root.glob(pattern))]
-
-
-def blocks(page):
-    """The line and the text of each block of YAML."""
-    for token in markdown_it.MarkdownIt("commonmark").parse(page.read_text()):
-        if token.type == "fence" and token.info == "yaml":
-            yield token.map[0] + 1, token.content
 
 
 def examples(k8s, renderer):
     """objects in the documentation are valid, and kustomizations render"""
     for page in pages():
-        for line, text in blocks(page):
-            yield from (f"{page.relative_to(ROOT)}:{line}: {problem}" for problem in problems(text, k8s, renderer))
+        for block in page.code("yaml"):
+            yield from (f"{page.name}:{block.line}: {problem}" for problem in problems(block.text, k8s, renderer))
 
 
 def problems(text, k8s, renderer):
@@ -66,10 +55,8 @@ def object_problems(o):
         for file in get(source, "helm", "valueFiles", default=[]):
             if not (ROOT / source["path"] / file).is_file():
                 yield f"{title(o)}: no file {file} in {source['path']}"
-    elif o["kind"] not in PARSED:
-        for release in schemas.RELEASES:
-            if problem := schemas.problem(o, release):
-                yield f"{title(o)} in {release}: {problem}"
+    else:
+        yield from schemas.problems(o)
 
 
 def release_problems(path, values):
@@ -85,7 +72,7 @@ def values_problems(values):
     for unknown in [*(values.keys() - defaults.keys()), *(components.keys() - defaults["components"].keys())]:
         yield f"{unknown} is no value of the chart"
     if chart.available:
-        for o in chart.stand_in(chart.CHART, values):
+        for o in chart.render(chart.CHART, values):
             yield from object_problems(o)
 
 

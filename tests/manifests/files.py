@@ -3,6 +3,7 @@
 import os
 import pathlib
 
+import by_hand
 import course
 import network
 import yaml
@@ -131,6 +132,7 @@ POLICIES = (
     course.rendered,
     course.contract,
     course.plain,
+    by_hand.by_hand,
     labelled,
 )
 

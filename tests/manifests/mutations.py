@@ -1,5 +1,6 @@
 """Mutations that prove that each policy can fail: each policy must detect the mutations listed under it."""
 
+import by_hand
 import chart
 import course
 import files
@@ -338,6 +339,12 @@ IN_FILES = {
         ("dockercoins.yaml", "name: rng\n        ports", "name: main\n        ports"),
         ("dockercoins.yaml", "127.0.0.1:5000/rng:v0.1", "127.0.0.1:5000/rng:v0.2"),
         ("dockercoins.yaml", "        app: rng", "        app: rng\n        monitoring: enabled"),
+    ],
+    by_hand.by_hand: [
+        ("course/rng-deployment.yaml", "        app: rng", "        app: other"),
+        ("course/rng-deployment.yaml", "replicas: 1", "replicas: 2"),
+        ("course/webui-service.yaml", "type: NodePort", "type: LoadBalancer"),
+        ("course/redis-service.yaml", "port: 6379", "port: 6380"),
     ],
     course.plain: [
         ("course/kustomization.yaml", None, "resources: []"),

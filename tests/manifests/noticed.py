@@ -33,7 +33,7 @@ def run(k8s, renderer, renders):
     for policy in chart.POLICIES if chart.available else ():
         changes = mutations.IN_CHART.get(policy, [])
         detected = in_parallel(
-            lambda change: on_copy(chart.CHART, change, lambda copied: list(policy(copied, chart.stand_in))), changes
+            lambda change: on_copy(chart.CHART, change, lambda copied: list(policy(copied))), changes
         )
         missed = [describe(change) for change, found in zip(changes, detected) if not found]
         yield outcome(policy.__doc__, changes, missed)

@@ -6,6 +6,7 @@ import pathlib
 
 import jsonschema
 import kubernetes_validate
+from kube import title
 from kubernetes_validate import utils
 
 # An old release that clusters still use, and all supported ones in November 2026.
@@ -15,6 +16,8 @@ CUSTOM = {
     ("gateway.networking.k8s.io/v1", "TLSRoute"): "tlsroute-v1.json",
     ("monitoring.coreos.com/v1", "PodMonitor"): "podmonitor-v1.json",
 }
+# Kinds that have no schema here.
+UNKNOWN = {"ClusterPolicy", "GitRepository", "PrometheusRule"}
 utils.schema_contents = functools.cache(utils.schema_contents)
 
 
@@ -22,6 +25,13 @@ utils.schema_contents = functools.cache(utils.schema_contents)
 def custom(file):
     schema = json.loads((pathlib.Path(__file__).parent / "schemas" / file).read_text())
     return jsonschema.Draft202012Validator(schema)
+
+
+def problems(o):
+    """The problems of an object in all releases."""
+    for release in RELEASES if o["kind"] not in UNKNOWN else ():
+        if found := problem(o, release):
+            yield f"{title(o)} in {release}: {found}"
 
 
 def problem(o, release):

@@ -3,7 +3,6 @@
 import signal
 import sys
 
-sys.dont_write_bytecode = True
 
 import broken
 import dashboard

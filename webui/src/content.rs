@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
-use http_range_header::parse_range_header;
+use http_range_header::{RangeUnsatisfiableError, parse_range_header};
 use sha2::{Digest, Sha256};
 
 /// Answers a GET request: with 304 if the client already has this content, with the range that it
@@ -46,12 +46,14 @@ pub(crate) fn respond(request: &HeaderMap, content_type: &'static str, content: 
 }
 
 /// The requested range, or an error if the content has no such range. A request for several ranges,
-/// or one in another form, gets all of the content.
+/// for more bytes than there are, or in another form, gets all of the content.
 fn range(requested: Option<&str>, length: usize) -> Option<Result<RangeInclusive<usize>, ()>> {
-    let parsed = parse_range_header(requested?).ok()?;
-    let Ok(ranges) = parsed.validate(length as u64) else { return Some(Err(())) };
-    let [range] = &ranges[..] else { return None };
-    Some(Ok(*range.start() as usize..=*range.end() as usize))
+    use RangeUnsatisfiableError::{FileSuffixOutOfBounds, OverlappingRanges};
+    match parse_range_header(requested?).ok()?.validate(length as u64).as_deref() {
+        Ok([range]) => Some(Ok(*range.start() as usize..=*range.end() as usize)),
+        Ok(_) | Err(FileSuffixOutOfBounds | OverlappingRanges) => None,
+        Err(_) => Some(Err(())),
+    }
 }
 
 #[cfg(test)]
@@ -92,7 +94,9 @@ mod tests {
             ("bytes=-3", 206, Some("bytes 7-9/10"), "789"),
             ("bytes=5-100", 206, Some("bytes 5-9/10"), "56789"),
             ("bytes=10-", 416, Some("bytes */10"), ""),
+            ("bytes=-11", 200, None, TEXT),
             ("bytes=0-1,4-5", 200, None, TEXT),
+            ("bytes=0-4,2-5", 200, None, TEXT),
             ("lines=1-2", 200, None, TEXT),
             ("bytes=x", 200, None, TEXT),
         ] {
