@@ -8,11 +8,11 @@ unset DELAY LANES CONNECTIONS CONCURRENCY BATCH TIMEOUT RETRY IGNORE_SIGTERM "${
 # The lab swarm: whether the kernel has IPVS, which it loads when it is used.
 modprobe --dry-run --quiet ip_vs || export WITHOUT_IPVS=yes
 
-# Each lab is a process group, so that an interrupt reaches its commands.
+# Each lab is a process group, so that a signal reaches its commands.
 set -m
 cleanup() {
   local job
-  for job in $(jobs -p); do kill -INT -- "-$job" 2>/dev/null; done
+  for job in $(jobs -p); do kill -- "-$job" 2>/dev/null; done
   wait
   remove_all
 }

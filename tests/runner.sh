@@ -3,7 +3,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . tests/docker.sh
-set -m  # An interrupt of a lab must reach its commands.
+set -m  # A signal to a lab must reach its commands.
 
 export LABS=$scratch/pages
 mkdir "$LABS"
@@ -131,13 +131,13 @@ check "background jobs end with the lab" within 5 sh -c "! kill -0 $(cat "$LABS/
 interrupted() {
   rm -f "$LABS"/{go,started,cleaned}
   scripts/labs run 04-broken >"$scratch/output" 2>&1 &
-  within 10 test -e "$LABS/started" && kill -INT -- "-$!"
+  within 10 test -e "$LABS/started" && kill -- "-$!"
   wait $!
   [ $? = 130 ] && [ -s "$LABS/cleaned" ] && return
   cat "$scratch/output"
   return 1
 }
-check "Clean up runs after Ctrl-C" interrupted
+check "Clean up runs after a signal" interrupted
 
 page 04-nothing bash <<'END'
 '''sh

@@ -91,6 +91,7 @@ def checkout(page, files, folder):
         with tarfile.open(copy / f"{name}.tar.gz", "w:gz") as archive:
             for source, inside in (("scripts/load", "load"), ("docker-compose.yml",) * 2, (settings, ".env"), (settings, "images.tar")):
                 archive.add(ROOT / source, f"{name}/{inside}")
+            archive.add(ROOT / "k8s/course", f"{name}/k8s/course")
             for rendered in ("dockercoins", "production", "loadtest"):
                 archive.add(ROOT / "k8s/dockercoins.yaml", f"{name}/k8s/{rendered}.yaml")
     return copy
